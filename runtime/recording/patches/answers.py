@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -58,9 +59,17 @@ def answer_of(crossing: Crossing) -> Any:
         raise ValidationError(f"patch: the answer of step {crossing.number} is no JSON", field="patch") from error
 
 
-def patched_answer(crossing: Crossing, patch: Patch) -> Outcome:
-    """Return the outcome of a crossing as a patch of `response`, `tool` or `http.status` changes it. Raises
+def patched_answer(crossing: Crossing, patch: Patch) -> Crossing:
+    """Return a crossing with the outcome that a patch of `response`, `tool` or `http.status` gives it. Raises
     ValidationError if it has no such field."""
+    outcome = _patched_outcome(crossing, patch)
+    if "chunks" not in outcome:
+        return dataclasses.replace(crossing, outcome=outcome)
+    # The head of a response and each chunk have a tick: a replay waits for those that do not come.
+    return dataclasses.replace(crossing, outcome=outcome, ticks=crossing.ticks[: 1 + len(outcome["chunks"])])
+
+
+def _patched_outcome(crossing: Crossing, patch: Patch) -> Outcome:
     if patch.root == "tool" and crossing.kind != "http":
         return _patched_value(crossing, patch)
     if crossing.kind != "http" or "status" not in crossing.outcome:
@@ -136,7 +145,7 @@ def _calls(given: Any) -> list[Call]:
 
 
 def _with_answer(crossing: Crossing, answer: Any) -> Outcome:
-    """Return the outcome with another JSON body, framed as the old one was."""
+    """Return the outcome with another JSON body, framed as the old one was, in no more chunks."""
     outcome = crossing.outcome
     headers = outcome.get("headers") or ()
     framing = framing_of(header(headers, "content-type"), str(crossing.input.get("url")))
@@ -145,8 +154,10 @@ def _with_answer(crossing: Crossing, answer: Any) -> Outcome:
         chunks = packed(framing, format.streamed(answer))
     else:
         chunks = [json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()]
+    most = max(len(outcome.get("chunks") or ()), 1)
+    chunks = [*chunks[: most - 1], b"".join(chunks[most - 1 :])]
     return {
-        **outcome,
+        **{name: each for name, each in outcome.items() if name != "error"},
         "headers": with_body(headers, sum(map(len, chunks))),
         "chunks": chunks,
         "gaps": [0] * len(chunks),

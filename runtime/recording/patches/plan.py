@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -43,7 +42,7 @@ def plan(patches: Sequence[Patch], steps: Sequence[Crossing], at: int) -> Plan:
                 field="patch",
             )
         else:
-            answer = dataclasses.replace(answer or step, outcome=patched_answer(answer or step, patch))
+            answer = patched_answer(answer or step, patch)
     _try(requests, steps, at)
     return Plan(answer, requests)
 

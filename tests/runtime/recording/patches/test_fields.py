@@ -80,6 +80,8 @@ def test_a_patched_stream_adds_up_to_the_patched_answer(provider: Provider) -> N
         assert other is not None
         assert answer_of(other) == answer_of(one)
         assert len(other.outcome["chunks"]) == len(other.outcome["gaps"])
+        assert len(other.outcome["chunks"]) <= len(streamed[at - 1].outcome["chunks"])
+        assert len(other.ticks) <= 1 + len(other.outcome["chunks"])
         length = sum(map(len, other.outcome["chunks"]))
         assert ["content-length", str(length)] in other.outcome["headers"]
 

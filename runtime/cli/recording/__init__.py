@@ -1,0 +1,2 @@
+"""Commands that record programs, and run them again: `record`, `recordings`, `replay` of a recording, `fork`,
+`doctor`, `blame`."""
