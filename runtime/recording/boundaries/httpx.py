@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from ..tape.reels import Pending, Reel, active, inside
-from .http import Exchange, Replayed, ask, changed_headers, fail, recorded_head, recorded_head_async
+from .http import Exchange, Replayed, ask, changed_headers, changed_url, fail, recorded_head, recorded_head_async
 
 __all__ = ["patch"]
 
@@ -156,7 +156,7 @@ class _Library:
 
     def _changed(self, request: Any, body: bytes, changed: Mapping[str, Any]) -> Any:
         headers = changed_headers(request.headers.raw, changed)
-        return self._with_body(request, changed.get("body", body), changed.get("url"), headers)
+        return self._with_body(request, changed.get("body", body), changed_url(str(request.url), changed), headers)
 
     def _taped(self, pending: Pending, request: Any, response: Any) -> Any:
         extensions = response.extensions

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from greenroom.runtime.recording.tape.model import Crossing
+from greenroom.runtime.recording.understanding.bodies import Exchange, exchange_of, sse_of
+from greenroom.runtime.recording.understanding.eventstream import messages_of
 from greenroom.storage.errors import ValidationError
 
-from .bodies import header, unpacked_body, with_body
+from .bodies import request_of, with_length
 from .formats.base import Call, Format
-from .formats.framing import framing_of, packed, unpacked
+from .formats.framing import Event, Framing, framing_of, packed
 from .formats.known import format_of
 from .grammar import Patch
 from .values import apply, missing
 
-__all__ = ["answer_of", "format_of_crossing", "patched_answer", "request_of"]
+__all__ = ["answer_of", "format_of_crossing", "patched_answer"]
 
 Outcome = Mapping[str, Any]
-
-
-def request_of(input: Mapping[str, Any]) -> Any:
-    """Return the JSON body of an HTTP request; None if it has none."""
-    body = input.get("body")
-    if not isinstance(body, bytes) or not body:
-        return None
-    try:
-        return json.loads(unpacked_body(input.get("headers") or (), body))
-    except (ValueError, RecursionError):
-        return None
 
 
 def format_of_crossing(crossing: Crossing) -> Format | None:
@@ -43,20 +35,34 @@ def format_of_crossing(crossing: Crossing) -> Format | None:
 def answer_of(crossing: Crossing) -> Any:
     """Return the JSON body of what was answered; of a stream what it adds up to. Raises ValidationError if it is no
     JSON."""
-    outcome = crossing.outcome
-    body = b"".join(outcome.get("chunks") or ())
-    headers = outcome.get("headers") or ()
-    framing = framing_of(header(headers, "content-type"), str(crossing.input.get("url")))
+    exchange = exchange_of(crossing.input, crossing.outcome)
     format = format_of_crossing(crossing)
-    plain = unpacked_body(headers, body)
+    framing = _framing(crossing, exchange.kind)
     try:
         if framing is not None and format is not None:
-            return format.whole(unpacked(framing, plain))
-        return json.loads(plain)
+            return format.whole(_events(framing, exchange))
+        return json.loads(exchange.body)
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        if isinstance(error, ValidationError):
-            raise
-        raise ValidationError(f"patch: the answer of step {crossing.number} is no JSON", field="patch") from error
+        why = f": {'; '.join(exchange.problems)}" if exchange.problems else ""
+        raise ValidationError(f"patch: the answer of step {crossing.number} is no JSON{why}", field="patch") from error
+
+
+def _framing(crossing: Crossing, kind: str) -> Framing | None:
+    return framing_of(kind, str(crossing.input.get("url")))
+
+
+def _events(framing: Framing, exchange: Exchange) -> list[Event]:
+    """Return the events of a stream; of one that was cut off those that are whole."""
+    if framing == "sse":
+        return [Event(name or None, data) for name, data in sse_of(exchange.body, exchange.problems)]
+    if framing == "array":
+        found = json.loads(exchange.body)
+        return [Event(None, each) for each in (found if isinstance(found, list) else [found])]
+    messages = messages_of(exchange.body, exchange.problems)
+    if framing == "aws":
+        return [Event(each.type, json.loads(each.payload or b"{}")) for each in messages]
+    chunks = [json.loads(each.payload)["bytes"] for each in messages if each.type == "chunk"]
+    return [Event(None, json.loads(base64.b64decode(each))) for each in chunks]
 
 
 def patched_answer(crossing: Crossing, patch: Patch) -> Crossing:
@@ -147,8 +153,7 @@ def _calls(given: Any) -> list[Call]:
 def _with_answer(crossing: Crossing, answer: Any) -> Outcome:
     """Return the outcome with another JSON body, framed as the old one was, in no more chunks."""
     outcome = crossing.outcome
-    headers = outcome.get("headers") or ()
-    framing = framing_of(header(headers, "content-type"), str(crossing.input.get("url")))
+    framing = _framing(crossing, exchange_of(crossing.input, outcome).kind)
     format = format_of_crossing(crossing)
     if framing is not None and format is not None:
         chunks = packed(framing, format.streamed(answer))
@@ -158,7 +163,7 @@ def _with_answer(crossing: Crossing, answer: Any) -> Outcome:
     chunks = [*chunks[: most - 1], b"".join(chunks[most - 1 :])]
     return {
         **{name: each for name, each in outcome.items() if name != "error"},
-        "headers": with_body(headers, sum(map(len, chunks))),
+        "headers": with_length(outcome.get("headers") or (), sum(map(len, chunks))),
         "chunks": chunks,
         "gaps": [0] * len(chunks),
         "complete": True,

@@ -9,7 +9,8 @@ from typing import Any
 from greenroom.runtime.recording.tape.model import Crossing
 from greenroom.storage.errors import ValidationError
 
-from .answers import answer_of, format_of_crossing, request_of
+from .answers import answer_of, format_of_crossing
+from .bodies import request_of
 from .formats.base import Format
 from .grammar import Patch, Step, parse, shown_path
 

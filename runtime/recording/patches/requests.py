@@ -8,7 +8,7 @@ from typing import Any
 
 from greenroom.storage.errors import ValidationError
 
-from .answers import request_of
+from .bodies import request_of
 from .formats.base import Format, Request, plain_text
 from .formats.known import format_of
 from .grammar import Operator, Patch, Step

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from greenroom.runtime.recording.boundaries.http import (
     ask,
     changed_headers,
+    changed_url,
     clean_answer_headers,
     clean_headers,
     clean_text,
@@ -134,3 +135,10 @@ def test_the_headers_of_a_changed_request() -> None:
 def test_any_text_is_a_url_that_can_be_cleaned(text: str) -> None:
     clean_url(text)
     clean_text(text)
+
+
+def test_a_changed_url_keeps_what_is_secret_in_the_programs_own() -> None:
+    url = "https://me:pw@g.example/models/a:generateContent?key=secret"
+    assert changed_url(url, {}) == url
+    changed = {"url": "https://redacted@g.example/models/b:generateContent?key=[redacted]"}
+    assert changed_url(url, changed) == "https://me:pw@g.example/models/b:generateContent?key=secret"

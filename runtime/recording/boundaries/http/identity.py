@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from .secrets import REDACTED, clean_form, clean_headers, clean_url
 
-__all__ = ["Asked", "ask", "changed_headers", "is_websocket"]
+__all__ = ["Asked", "ask", "changed_headers", "changed_url", "is_websocket"]
 
 _BOUNDARY: Final = re.compile(r"boundary=\"?([^\";, ]+)", re.IGNORECASE)
 
@@ -60,6 +61,13 @@ def changed_headers(
     kept = [(_bytes(name), _bytes(value)) for name, value in headers]
     left_out = {*wanted, *(("transfer-encoding",) if body is not None else ())}
     return [pair for pair in kept if pair[0].decode("latin-1").lower() not in left_out] + list(wanted.values())
+
+
+def changed_url(url: str, changed: Mapping[str, Any]) -> str:
+    """Return the URL of a request that a fork changes: with the path that it gives, and the rest as the program has it,
+    because what is secret in a query never came to the reel."""
+    wanted = changed.get("url")
+    return url if wanted is None else urlsplit(url)._replace(path=urlsplit(wanted).path).geturl()
 
 
 def is_websocket(asked: Asked) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime.recording.patches.answers import answer_of, format_of_crossing, request_of
+from greenroom.runtime.recording.patches.answers import answer_of, format_of_crossing
+from greenroom.runtime.recording.patches.bodies import request_of
 from greenroom.runtime.recording.patches.edit import document, patches_between
 from greenroom.runtime.recording.patches.fields import FIELDS, Field
 from greenroom.runtime.recording.patches.grammar import parse
