@@ -1,0 +1,189 @@
+"""The transports of MCP client sessions: opening one is a crossing, and what it does to reach the server is inside.
+
+In a replay no process is started and no connection is opened: the session gets streams that lead nowhere. A fork opens
+the real transport when the first request has no recorded answer."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import PurePath
+from types import ModuleType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from greenroom.runtime.recording.tape.errors import raised_again
+from greenroom.runtime.recording.tape.reels import Pending, active, inside
+
+__all__ = ["label_of", "patch_transport", "permit_live"]
+
+Open = Callable[[], AbstractAsyncContextManager[Any]]
+
+_labels: dict[int, str] = {}
+"""The label of each open transport, by the id of its read stream, which is there as long as the transport is open."""
+
+
+def label_of(dispatcher: Any) -> str:
+    """Return what the server of a dispatcher is called before it has told its own name; "" if that is not known."""
+    return _labels.get(id(getattr(dispatcher, "_read_stream", None)), "")
+
+
+def permit_live(dispatcher: Any) -> None:
+    """Let what the dispatcher sends from now on reach the server, if its transport was kept closed for a replay."""
+    gate = getattr(dispatcher, "_write_stream", None)
+    if isinstance(gate, _Gate):
+        gate.open()
+
+
+def patch_transport(module: ModuleType) -> None:
+    """Record the opening of the transports of a module. Patching again does nothing."""
+    match module.__name__:
+        case "mcp.client.stdio":
+            _replace(module.stdio_client, "stdio", _label_of_command)
+        case "mcp.client.streamable_http":
+            _replace(module.streamable_http_client, "http", _label_of_url)
+        case "mcp.client.sse":
+            _replace(module.sse_client, "sse", _label_of_url)
+        case "mcp.client._memory":
+            _replace(module.InMemoryTransport._connect, "memory", _label_of_server)
+
+
+def _replace(factory: Any, transport: str, label: Callable[..., str]) -> None:
+    """Replace the body of a function that `asynccontextmanager` has made. Other modules may have imported the function
+    by name already, so the function itself must stay."""
+    cell = factory.__closure__[factory.__code__.co_freevars.index("func")]
+    body = cell.cell_contents
+    if getattr(body, "_of_greenroom", False):
+        return
+    real = asynccontextmanager(body)
+
+    async def opened(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        reel = active()
+        if reel is None:
+            async with real(*args, **kwargs) as streams:
+                yield streams
+            return
+        name = label(*args, **kwargs)
+        pending = reel.begin("mcp", f"connect {name}", {"server": name, "method": "connect", "transport": transport})
+        recorded = pending.recorded
+        if recorded is not None:
+            await pending.atick()
+            if (error := recorded.get("error")) is not None:
+                raise raised_again(error)
+            streams = _kept_closed(lambda: real(*args, **kwargs), int(recorded.get("value") or 2))
+        else:
+            streams = _recorded(lambda: real(*args, **kwargs), pending)
+        async with streams as ends:
+            _labels[id(ends[0])] = name
+            try:
+                yield ends
+            finally:
+                _labels.pop(id(ends[0]), None)
+
+    opened._of_greenroom = True  # type: ignore[attr-defined]
+    cell.cell_contents = opened
+
+
+@asynccontextmanager
+async def _recorded(open_real: Open, pending: Pending) -> AsyncIterator[Any]:
+    """Open a transport. Its tasks begin inside the boundary, so that nothing of them is recorded besides."""
+    transport = open_real()
+    try:
+        with inside():
+            streams = await transport.__aenter__()
+    except BaseException as error:
+        pending.tick()
+        pending.fail(error)
+        raise
+    await pending.atick()
+    pending.finish({"value": len(streams)})
+    try:
+        yield streams
+    except BaseException:
+        with inside():
+            if not await transport.__aexit__(*sys.exc_info()):
+                raise
+    else:
+        with inside():
+            await transport.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def _kept_closed(open_real: Open, count: int) -> AsyncIterator[Any]:
+    """Yield streams that lead nowhere until the gate is opened, and then to the real server."""
+    import anyio
+
+    arriving, program_reads = anyio.create_memory_object_stream[Any](0)
+    program_writes, leaving = anyio.create_memory_object_stream[Any](0)
+    gate = _Gate(program_writes, anyio.Event())
+
+    async def forward(source: Any, target: Any) -> None:
+        async with target:
+            async for each in source:
+                await target.send(each)
+
+    async def connect() -> None:
+        await gate.opened.wait()
+        with inside():
+            async with open_real() as streams, anyio.create_task_group() as both:
+                both.start_soon(forward, streams[0], arriving)
+                both.start_soon(forward, leaving, streams[1])
+
+    async with arriving, program_reads, program_writes, leaving, anyio.create_task_group() as tasks:
+        tasks.start_soon(connect)
+        try:
+            yield (program_reads, gate, *[_no_session_id] * (count - 2))
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+def _no_session_id() -> None:
+    """Stand for the function that some transports give besides their streams."""
+
+
+class _Gate:
+    """The write stream of a transport that is kept closed: it drops what is sent until it is opened."""
+
+    def __init__(self, stream: Any, opened: Any) -> None:
+        self._stream = stream
+        self.opened = opened
+
+    def open(self) -> None:
+        self.opened.set()
+
+    async def send(self, item: Any) -> None:
+        if self.opened.is_set():
+            await self._stream.send(item)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def __aenter__(self) -> _Gate:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+
+_VERSION: Final = re.compile(r"[\d.]+$")
+
+
+def _label_of_command(server: Any, *args: Any, **kwargs: Any) -> str:
+    """Return "python server.py": the program and what it runs, without options, which may hold secrets."""
+    words = [PurePath(each).name or each for each in server.args if not each.startswith("-")]
+    return " ".join([_VERSION.sub("", PurePath(server.command).name), *words[:1]])
+
+
+def _label_of_url(url: str, *args: Any, **kwargs: Any) -> str:
+    """Return host and path: ports of local servers change, user names and queries may hold secrets."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or ''}{parts.path}"
+
+
+def _label_of_server(transport: Any, *args: Any, **kwargs: Any) -> str:
+    return str(getattr(getattr(transport, "_server", None), "name", ""))
