@@ -26,6 +26,7 @@ from greenroom.runtime.config.config import RuntimeConfig
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
 from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.errors import InvalidOperation
+from greenroom.storage.events.bodies import BodyMemory
 
 if TYPE_CHECKING:
     from greenroom.actors.supervisor.delivery import Noted
@@ -75,6 +76,8 @@ class RuntimeCore:
     """What goes on by itself in the rooms above, and ends with the runtime."""
     streams: WeakValueDictionary[tuple[str, int], Any] = field(default_factory=WeakValueDictionary)
     """The streams that write to a message and have an idempotency key, by session and turn."""
+    bodies: BodyMemory = field(default_factory=BodyMemory)
+    """The newest bodies that recordings have journaled."""
 
     # -- checks
 

@@ -140,11 +140,14 @@ class Recorded(Command[Reply]):
         data: dict[str, Any],
         collected: bytes | None = None,
         durability: Durability | None = None,
+        *,
+        sound: bool = False,
     ) -> None:
-        """`collected` is the content of the artifact that has the whole result."""
+        """`collected` is the content of the artifact that has the whole result. `sound`: the data are known to be such
+        as can be stored."""
         super().__init__(durability=durability)
         self.type = type
-        self.data, self.large = large_fields(type, checked_data(data), collected)
+        self.data, self.large = large_fields(type, data if sound else checked_data(data), collected)
         """The data of the event without its large fields, and their contents by name."""
         self.preparation = "content" if self.large else None  # type: ignore[misc]
         self.encoded: dict[str, Encoded] | None = None
@@ -219,7 +222,10 @@ class RecordTape(Recorded[Called]):
     note = True
     hookable = False
 
-    def __init__(self, type: str, data: dict[str, Any], durability: Durability | None = None) -> None:
+    def __init__(
+        self, type: str, data: dict[str, Any], durability: Durability | None = None, *, sound: bool = False
+    ) -> None:
+        """`sound`: the data are known to be such as can be stored."""
         if type not in RECORDING_EVENTS:
             raise ValidationError(f"type: one of {', '.join(sorted(RECORDING_EVENTS))}", field="type")
-        super().__init__(type, data, durability=durability)
+        super().__init__(type, data, durability=durability, sound=sound)

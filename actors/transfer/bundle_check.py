@@ -42,7 +42,7 @@ from greenroom.storage.errors import BundleError, GreenroomError
 from greenroom.storage.events.calls import BYTES as CONTENT_BYTES
 from greenroom.storage.events.calls import (
     CALL_FIELDS,
-    INLINE_BYTES,
+    INLINE_RAW_BYTES,
     RAW_FIELDS,
     RECORDING_CROSSING,
     RECORDING_ENDED,
@@ -146,13 +146,13 @@ _ARTIFACT: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 def _base(value: Any) -> bool:
-    return type(value) is list and len(value) == 3 and all(map(_whole(0, 1 << 62), value))
+    return type(value) is list and len(value) == 4 and all(map(_whole(0, 1 << 62), value))
 
 
 _RUN: Final = {"run": _whole(1, 1 << 62)}
 _RAW: Final = {
-    "body": lambda value: type(value) is bytes and len(value) <= INLINE_BYTES,
-    "chunks": lambda value: type(value) is bytes and len(value) <= INLINE_BYTES,
+    "body": lambda value: type(value) is bytes and len(value) <= INLINE_RAW_BYTES,
+    "chunks": lambda value: type(value) is bytes and len(value) <= INLINE_RAW_BYTES,
     "body_form": (CONTENT_BYTES, CONTENT_LZ4).__contains__,
     "chunks_form": (CONTENT_BYTES, CONTENT_LZ4).__contains__,
 }

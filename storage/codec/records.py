@@ -26,6 +26,7 @@ __all__ = [
     "Value",
     "checked_data",
     "intact",
+    "pack_sound",
     "pack_value",
     "seal",
     "unpack_value",
@@ -143,6 +144,16 @@ def _sound_item(item: Value, depth: int, left: list[int]) -> bool:
 # One packer serves all threads: it is used only on values that greenroom has built from plain types, so packing runs no
 # Python code and holds the GIL from start to end.
 _envelope_packer = msgpack.Packer(unicode_errors="surrogatepass")
+
+
+def pack_sound(value: Value) -> bytes:
+    """Encode a value that is known to be a JSON value or bytes, as `pack_value` does, at a fraction of its cost. Raises
+    ValidationError for an integer beyond 64 bits."""
+    try:
+        packed: bytes = _envelope_packer.pack(value)
+        return packed
+    except OverflowError as error:
+        raise ValidationError("value: integers of at most 64 bits are needed", field="value") from error
 
 
 def seal(key: bytes, payload: Any) -> bytes:

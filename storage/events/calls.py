@@ -17,6 +17,7 @@ __all__ = [
     "BYTES",
     "CALL_FIELDS",
     "INLINE_BYTES",
+    "INLINE_RAW_BYTES",
     "JSON",
     "LZ4",
     "RAW_FIELDS",
@@ -35,6 +36,9 @@ __all__ = [
 
 INLINE_BYTES: Final = 4096
 """Larger fields are stored as content."""
+INLINE_RAW_BYTES: Final = 16 << 10
+"""The same for `RAW_FIELDS`, compressed. Answers of models are seldom larger, and seldom the same: as content, writing
+one would take twice as long."""
 RESULT_CHANGED: Final = "tool.result_changed"
 """The type of the event by which a fork takes another result for a recorded call of a tool."""
 RECORDING_STARTED: Final = "recording.started"
@@ -69,7 +73,7 @@ TEXT, BYTES, JSON, LZ4 = "text", "bytes", "json", "lz4"
 reply is taken out of the reply, of which the field itself keeps the rest."""
 
 
-_TINY_BYTES: Final = 128
+_TINY_BYTES: Final = 256
 _MOST_COMPRESSED: Final = 64 << 10
 """Longer bytes are content without a try: they would seldom become small enough."""
 _MOST_RATIO: Final = 256
@@ -125,7 +129,7 @@ def _pack_raw(data: dict[str, Any], large: dict[str, bytes], name: str, value: b
         return
     if len(value) <= _MOST_COMPRESSED:
         packed = lz4.block.compress(value, store_size=True)
-        if len(packed) <= INLINE_BYTES:
+        if len(packed) <= INLINE_RAW_BYTES:
             if len(packed) < len(value):
                 data[name], data[f"{name}_form"] = packed, LZ4
             return
