@@ -92,6 +92,7 @@ def _patched_value(crossing: Crossing, patch: Patch) -> Outcome:
     rest = patch.path[2:]
     name = "items" if "items" in crossing.outcome and "value" not in crossing.outcome else "value"
     old = crossing.outcome.get(name)
+    old = _returned(old) if crossing.kind == "mcp" and rest else old
     at = f"tool.{patch.path[0]}.result"
     if rest and isinstance(old, str):  # a tool that returns JSON as text
         try:
@@ -100,8 +101,21 @@ def _patched_value(crossing: Crossing, patch: Patch) -> Outcome:
             raise error if isinstance(error, ValidationError) else missing(at, rest[0], {}) from error
     else:
         changed = apply(old, rest, patch.operator, patch.value, at=at)
-    gone = ("error", "unheld") if rest else ("error", "unheld", "marks")
+    gone = ("error", "unheld") if rest and crossing.kind == "tool" else ("error", "unheld", "marks")
     return {key: each for key, each in crossing.outcome.items() if key not in gone} | {name: changed}
+
+
+def _returned(answer: Any) -> Any:
+    """Return what a tool of an MCP server returned: its structured content, or its text. The boundary makes an answer
+    of the protocol of it again."""
+    if not isinstance(answer, dict):
+        return answer
+    if isinstance(answer.get("structuredContent"), dict):
+        return answer["structuredContent"]
+    content = answer.get("content")
+    if not isinstance(content, list):
+        return answer
+    return "".join(str(each.get("text") or "") for each in content if isinstance(each, dict))
 
 
 def _with_status(outcome: Outcome, patch: Patch) -> Outcome:

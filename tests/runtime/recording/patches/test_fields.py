@@ -216,3 +216,35 @@ def test_what_is_edited_can_gain_and_lose_fields() -> None:
     ]
     with pytest.raises(ValidationError, match="must have request"):
         patches_between(before, {}, steps, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "text", "value"),
+    [
+        ("tool", {"value": {"temp": 21}, "marks": []}, "tool.weather.result.temp=30", {"temp": 30}),
+        ("tool", {"value": '{"temp": 21}'}, "tool.weather.result.temp=30", '{"temp": 30}'),
+        ("tool", {"error": {"name": "OSError"}}, "tool.weather.result=fine", "fine"),
+        ("tool", {"items": ["a", "b"], "value": None}, "tool.weather.result=[]", []),
+        (
+            "mcp",
+            {"value": {"content": [{"type": "text", "text": '{"temp": 21}'}]}},
+            "tool.weather.result.temp=30",
+            '{"temp": 30}',
+        ),
+        (
+            "mcp",
+            {"value": {"content": [], "structuredContent": {"temp": 21}}},
+            "tool.weather.result.temp=30",
+            {"temp": 30},
+        ),
+    ],
+)
+def test_the_result_of_a_tool_is_changed_as_it_was_recorded(
+    kind: str, outcome: dict[str, Any], text: str, value: Any
+) -> None:
+    name = "weather" if kind == "tool" else "server/weather"
+    step = Crossing(1, kind, name, "a.py:1 in f", "main", {"arguments": {}}, outcome, 1)
+    found = _planned([text], [step], 1).answer
+    assert found is not None
+    assert found.outcome.get("value") == value
+    assert "error" not in found.outcome
