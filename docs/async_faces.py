@@ -99,7 +99,7 @@ PLANS: Final = (
             delete_session save_all restore_recent cleanup export_session import_bundle import_session ingest backup
             verify gc retention erase run_retention retention_runs usage compact stats""",
         abandon="run_script replay_script replay",
-        brief="session exists trace",
+        brief="session exists trace before_calls",
         each="iterate_sessions",
         block="operation",
         skip="""open close closed restore salvage ask create_session state_scope stream_script follow analytics scripts

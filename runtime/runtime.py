@@ -679,6 +679,18 @@ class Runtime:
         self._supervisor.delivery.trace = tracing
         return tracing
 
+    @checked
+    def before_calls(self, fn: Callable[[str], object]) -> Callable[[], None]:
+        """Call a function before each tool and agent that works for a session. Return what ends that.
+
+        The function gets the id of the event with which the call begins. It runs on the caller's thread, in the copy of
+        the caller's context (`contextvars`) that the tool or agent runs in: for tracing and logging. What it raises is
+        logged.
+        """
+        self.core.check_open()
+        self.core.require_host("before_calls")
+        return self._parts.calls.before(fn)
+
     # -- installed scripts
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -68,6 +69,8 @@ class Calls:
         """The calls that somebody waits for. Abandoned calls also keep a thread, until their callables return."""
         self._closed = False
         self._once = CallsOnce(core, self._perform)
+        self._before: tuple[Callable[[str], object], ...] = ()
+        """What is called before each callable: see `before`."""
 
     @property
     def running(self) -> int:
@@ -167,7 +170,10 @@ class Calls:
         try:  # not by `with`: see `changed`
             CURRENT.set(changed(caller, {**acts, "lease": context._lease, "lent": False}))
             try:
-                made.outcome = self._run(work, context)
+                if self._before:
+                    made.outcome = contextvars.copy_context().run(self._run_prepared, work, context, called.event_id)
+                else:
+                    made.outcome = self._run(work, context)
                 error = None
             except Exception as failure:
                 error = made.failure = failure
@@ -265,6 +271,26 @@ class Calls:
         deadline = time.monotonic() + work.timeout
         key = work.key if work.key is not None else work.about.get("stage")
         return CallContext(self, work.name, session, call_id, correlation_id, deadline, key)
+
+    def before(self, fn: Callable[[str], object]) -> Callable[[], None]:
+        """Call a function before each callable that works for a session: see `Runtime.before_calls`."""
+        entry = partial(fn)  # known by its identity, so that a function may be given twice
+
+        def end() -> None:
+            with self._lock:
+                self._before = tuple(each for each in self._before if each is not entry)
+
+        with self._lock:
+            self._before = (*self._before, entry)
+        return end
+
+    def _run_prepared(self, work: Work, context: CallContext, call_id: str) -> Outcome:
+        for fn in self._before:
+            try:
+                fn(call_id)
+            except Exception:
+                logger.exception("a function that is called before calls has failed")
+        return self._run(work, context)
 
     def _run(self, work: Work, context: CallContext) -> Outcome:
         """Run the callable on an elastic thread and wait for it, or on this one if it is quick."""

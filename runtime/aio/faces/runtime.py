@@ -162,6 +162,10 @@ class RuntimeFace(Face[Runtime], Generic[A]):
         `Runtime.trace`."""
         return await self._bridge.brief(self.sync.trace, tracer_provider, privacy=privacy)
 
+    async def before_calls(self, fn: Callable[[str], object]) -> Callable[[], None]:
+        """Call a function before each tool and agent that works for a session: see `Runtime.before_calls`."""
+        return await self._bridge.brief(self.sync.before_calls, fn)
+
     async def get_or_create(
         self,
         key: str,

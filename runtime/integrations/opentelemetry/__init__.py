@@ -4,6 +4,7 @@ Example:
     ```py
     export_journal(rt, session, "http://localhost:4318/v1/traces")  # what has happened
     live = follow_journals(rt, "http://localhost:4318/v1/traces")  # what happens from now on
+    live = instrument(rt)  # the same through the program's own TracerProvider
     ```
 """
 
@@ -16,6 +17,7 @@ except ImportError as error:
     raise ImportError("OpenTelemetry is needed: pip install greenroom[opentelemetry]") from error
 
 from .export import LiveExport, export_journal, follow_journals, spans_of
+from .live import Instrumented, instrument
 from .spans import trace_id_of
 
-__all__ = ["LiveExport", "export_journal", "follow_journals", "spans_of", "trace_id_of"]
+__all__ = ["Instrumented", "LiveExport", "export_journal", "follow_journals", "instrument", "spans_of", "trace_id_of"]

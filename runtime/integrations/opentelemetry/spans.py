@@ -20,7 +20,7 @@ from greenroom.runtime import (
     __version__,
 )
 
-__all__ = ["Trace", "trace_id_of"]
+__all__ = ["Trace", "context_of", "trace_id_of"]
 
 _SCOPE: Final = InstrumentationScope("greenroom", __version__)
 _MAX_OPEN: Final = 4096
@@ -60,7 +60,7 @@ class Trace:
     def __init__(self, session: Session, content: bool, resource: Resource | None) -> None:
         info = session.info()
         self._session = session
-        self._id = info.id
+        self.session_id: Final = info.id
         self._content = content
         self._resource = resource if resource is not None else Resource.create({"service.name": "greenroom"})
         self._created = _time(info.created_at)
@@ -91,6 +91,11 @@ class Trace:
         elif event.type == "session.completed":
             self._status = Status(StatusCode.OK)
 
+    def begun(self, event: Event) -> ReadableSpan | None:
+        """Return the span that has begun with an event just read, with what is known of it; None if there is none."""
+        begun = self._open.get(event.sequence)
+        return self._told(begun) if begun is not None and begun.event is event else None
+
     def rest(self) -> Iterator[ReadableSpan]:
         """Yield the spans that have not ended, as they are now, and then the one of the session."""
         for begun in self._open.values():
@@ -99,7 +104,7 @@ class Trace:
 
     def whole(self) -> ReadableSpan:
         """Return the span of the session, up to the newest event that was read."""
-        links = [Link(_context(self._parent, 0))] if self._parent is not None else []
+        links = [Link(context_of(self._parent, 0))] if self._parent is not None else []
         return self._span("session", 0, None, self._created, self._latest, {}, self._status, links=links)
 
     def _above(self, event: Event) -> int:
@@ -110,7 +115,7 @@ class Trace:
     def _cause(self, event: Event) -> int:
         """Return the sequence of the event of this session that caused another; 0 if there is none."""
         session, _, place = (event.causation_id or "").rpartition("/")
-        return int(place) if session == self._id and place.isdecimal() else 0
+        return int(place) if session == self.session_id and place.isdecimal() else 0
 
     def _ended(self, event: Event) -> ReadableSpan:
         data = event.data
@@ -132,6 +137,9 @@ class Trace:
         )
 
     def _unfinished(self, begun: _Begun) -> ReadableSpan:
+        return self._told(begun, {"greenroom.unfinished": True})
+
+    def _told(self, begun: _Begun, more: Mapping[str, Any] | None = None) -> ReadableSpan:
         event = begun.event
         start = _time(event.timestamp)
         if event.type == "message.started":
@@ -140,7 +148,7 @@ class Trace:
             name, attributes = self._described(event.type, event.data)
         if self._content:
             attributes |= self._given(event)
-        attributes["greenroom.unfinished"] = True
+        attributes |= more or {}
         return self._span(name, event.sequence, begun.above, start, max(start, self._latest), attributes, Status())
 
     def _described(self, type_: str, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -256,15 +264,15 @@ class Trace:
         *,
         links: list[Link] | None = None,
     ) -> ReadableSpan:
-        attributes = {"gen_ai.conversation.id": self._id, **attributes}
+        attributes = {"gen_ai.conversation.id": self.session_id, **attributes}
         if sequence:
-            attributes["greenroom.event.id"] = f"{self._id}/{sequence}"
+            attributes["greenroom.event.id"] = f"{self.session_id}/{sequence}"
         if "gen_ai.tool.name" in attributes:
-            attributes["gen_ai.tool.call.id"] = f"{self._id}/{sequence}"
+            attributes["gen_ai.tool.call.id"] = f"{self.session_id}/{sequence}"
         return ReadableSpan(
             name,
-            context=_context(self._id, sequence),
-            parent=_context(self._id, above) if above is not None else None,
+            context=context_of(self.session_id, sequence),
+            parent=context_of(self.session_id, above) if above is not None else None,
             resource=self._resource,
             attributes=attributes,
             links=links or (),
@@ -280,7 +288,7 @@ def _trace(session_id: str) -> int:
     return int.from_bytes(blake2b(session_id.encode(), digest_size=16, person=b"greenroom trace").digest())
 
 
-def _context(session_id: str, sequence: int) -> SpanContext:
+def context_of(session_id: str, sequence: int) -> SpanContext:
     """Return the ids of the span that begins with an event; with sequence 0, of the session's."""
     place = f"{session_id}/{sequence}".encode()
     span = int.from_bytes(blake2b(place, digest_size=8, person=b"greenroom span").digest())
