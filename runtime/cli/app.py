@@ -29,6 +29,7 @@ from .command import Commands, Data, Json, Quiet, Root
 from .completion import Install, Show
 from .debug import command as debugging
 from .past import comparing, replay, timeline
+from .recording import listing
 from .repl import command as repl
 from .scripts import run as run_script
 from .store import Store
@@ -58,6 +59,7 @@ app.command("repl")(repl.repl)
 app.command("events")(events.show)
 app.command("timeline")(timeline.timeline)
 app.command("replay")(replay.replay)
+app.command("recordings")(listing.recordings)
 app.command("diff")(comparing.diff)
 app.command("context")(comparing.context)
 app.command("debug")(debugging.debug)

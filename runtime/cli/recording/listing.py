@@ -1,0 +1,158 @@
+"""``greenroom recordings``: the programs that were recorded, and the steps of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from greenroom.runtime.cli import completion
+from greenroom.runtime.cli.output import (
+    counted,
+    moment,
+    print_fields,
+    print_json,
+    print_line,
+    print_rows,
+    short_id,
+    tell_beside,
+)
+from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.past.words import lasted
+from greenroom.runtime.cli.store import the_session, the_store
+
+from .words import dollars, shown_command
+
+if TYPE_CHECKING:
+    from greenroom.runtime import Runtime, SessionInfo
+    from greenroom.runtime.recording.programs.described import Described
+
+__all__ = ["recordings"]
+
+_TAG: Final = "recording"
+
+
+def recordings(
+    context: typer.Context,
+    session: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SESSION]",
+            help="A recording: its steps are shown. Otherwise all recordings are listed.",
+            show_default=False,
+            autocompletion=completion.sessions,
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most, the newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the programs that were recorded, or the steps of one recording.
+
+    A step is a call that left the program: of a model or another HTTP server, of an MCP server, of a function marked
+    with @greenroom.tool. Its number is what `greenroom fork --at` takes.
+
+    Examples:
+
+      greenroom recordings             the newest recordings
+      greenroom recordings 1a2b3c      the steps of one
+    """
+    with the_store(context).reading() as runtime:
+        if session is None:
+            _list(runtime, limit, as_json)
+        else:
+            _show(runtime, session, as_json)
+
+
+def _list(runtime: Runtime, limit: int, as_json: bool) -> None:
+    page = runtime.list_sessions(
+        {"tags": [_TAG], "status": "all", "sort_by": "created_at", "descending": True, "limit": limit}
+    )
+    if as_json:
+        print_json([_row(info) for info in page])
+        return
+    print_rows(
+        ("id", "name", "calls", "tokens", "cost", "exit", "created (UTC)"),
+        [
+            (
+                short_id(info.id),
+                info.name or "",
+                _known(told, "steps"),
+                _known(told, "tokens"),
+                dollars(told.get("cost_microusd")) if told.get("tokens") else "",
+                _known(told, "exit_code"),
+                moment(info.created_at),
+            )
+            for info in page
+            for told in (_told(info),)
+        ],
+        right=("calls", "tokens", "cost", "exit"),
+    )
+    if not len(page):
+        tell_beside("nothing was recorded yet; try: greenroom record -- python agent.py")
+    elif page.has_more:
+        tell_beside(f"{counted(len(page), 'recording')}, the newest; more with --limit")
+
+
+def _told(info: SessionInfo) -> Mapping[str, Any]:
+    """Return what the recorder noted at the end."""
+    found = info.custom_metadata.get(_TAG)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _known(told: Mapping[str, Any], name: str) -> str:
+    value = told.get(name)
+    return f"{value:,}" if isinstance(value, int) else ""
+
+
+def _row(info: SessionInfo) -> dict[str, Any]:
+    return {
+        "id": info.id,
+        "name": info.name,
+        "status": str(info.status),
+        "created_at": info.created_at,
+        "parent": info.parent_session_id,
+        **_told(info),
+    }
+
+
+def _show(runtime: Runtime, name: str, as_json: bool) -> None:
+    from greenroom.runtime.recording.journal.reading import tape_of
+    from greenroom.runtime.recording.programs.described import described, totals_of
+    from greenroom.runtime.recording.programs.steps import in_order
+
+    found = the_session(runtime, name)
+    info, tape = found.info(), tape_of(found)
+    steps = [described(number, each) for number, each in enumerate(in_order(tape.crossings), 1)]
+    totals = totals_of(steps)
+    if as_json:
+        about = {key: value for key, value in tape.about.items() if key != "environment"}
+        print_json({**_row(info), **totals.to_dict(), "about": about, "calls": [each.to_dict() for each in steps]})
+        return
+    ended = tape.about.get("exit_code")
+    reads = sum(len(each.reads) for each in tape.reads)
+    started = tape.about.get("started_at")
+    fields = {
+        "recording": info.id,
+        "command": shown_command(tape.about.get("command")),
+        "started": moment(datetime.fromtimestamp(started / 1e9, UTC)) if isinstance(started, int) else "",
+        "ended": "no: it was killed, or goes on" if ended is None else f"with exit code {ended}",
+        "steps": f"{totals.steps:,}" + (f", {totals.failed:,} failed" if totals.failed else ""),
+        "model calls": f"{totals.model_calls:,}",
+        "tokens": f"{totals.tokens:,}",
+        "cost": dollars(totals.cost_microusd),
+        "reads": f"{reads:,} of clock, randomness and environment",
+    }
+    print_fields({name: value for name, value in fields.items() if value})
+    _tell_steps(steps)
+
+
+def _tell_steps(steps: Sequence[Described]) -> None:
+    for each in steps:
+        about = [each.model] if each.model else []
+        about += [f"{each.tokens:,} tokens"] if each.tokens is not None else []
+        about.append(lasted(each.duration / 1e9))
+        print_line(f"{each.step:>4}  {each.called}  ({', '.join(about)})  {each.place}", "red" if each.failed else "")
+        if each.answer:
+            print_line(f"      {each.answer}", "dim")

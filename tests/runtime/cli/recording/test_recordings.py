@@ -1,0 +1,80 @@
+"""``greenroom recordings``: what was recorded, and the steps of one recording."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenroom.runtime import Runtime
+from greenroom.runtime.recording.journal.writing import JournalSink
+from greenroom.runtime.recording.tape.model import Crossing, Reads
+
+
+def crossing(number: int, kind: str, name: str, input: dict[str, Any], outcome: dict[str, Any]) -> Crossing:
+    return Crossing(
+        number, kind, name, f"agent.py:{number} in step", "main", input, outcome, number, [number], 1, 2_000_000
+    )
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> str:
+    """The id of a recording: a model is called, then a tool, which fails."""
+    asked = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Weather?"}]}
+    said = {
+        "model": "gpt-4o",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "It is warm."}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
+    }
+    url = "https://api.openai.com/v1/chat/completions"
+    with Runtime.open(tmp_path / "greenroom-data") as rt:
+        session = rt.create_session(name="agent.py")
+        sink = JournalSink(session, {"command": ["python", "agent.py", "a b"], "started_at": 1_700_000_000_000_000_000})
+        sink.reads(Reads([("clock", "time.time", "agent.py:1 in main", "main", 1.5)]))
+        sink.crossing(
+            crossing(
+                1,
+                "http",
+                f"POST {url}",
+                {"method": "POST", "url": url, "headers": [], "body": json.dumps(asked).encode()},
+                {"status": 200, "headers": [], "chunks": [json.dumps(said).encode()], "gaps": [0], "complete": True},
+            )
+        )
+        error = {"module": "builtins", "name": "LookupError", "text": "no such city", "args": ["no such city"]}
+        sink.crossing(crossing(2, "tool", "weather", {"arguments": {"city": "Atlantis"}}, {"error": error}))
+        sink.end({"exit_code": 3})
+        return session.id
+
+
+def test_the_steps_of_a_recording_are_told_in_words(greenroom: Any, recorded: str) -> None:
+    lines = greenroom("recordings", recorded).stdout.splitlines()
+    assert "command      python agent.py 'a b'" in lines
+    assert "ended        with exit code 3" in lines
+    assert "steps        2, 1 failed" in lines
+    assert "cost         $0.0035" in lines
+    at = next(place for place, line in enumerate(lines) if line.startswith("   1"))
+    assert "(gpt-4o, 1,100 tokens, 2 ms)  agent.py:1 in step" in lines[at]
+    assert lines[at + 1] == "      It is warm."
+    assert lines[at + 2].startswith("   2  weather(city=Atlantis)")
+    assert lines[at + 3] == "      LookupError: no such city"
+
+
+def test_they_are_json_for_programs(greenroom: Any, recorded: str) -> None:
+    found = greenroom.json("recordings", recorded)
+    assert (found["steps"], found["model_calls"], found["tokens"], found["cost_microusd"]) == (2, 1, 1100, 3500)
+    assert [each["step"] for each in found["calls"]] == [1, 2]
+    (row,) = greenroom.json("recordings")
+    assert (row["id"], row["name"]) == (recorded, "agent.py")
+
+
+def test_all_recordings_are_listed(greenroom: Any, recorded: str) -> None:
+    assert recorded in greenroom("recordings").stdout
+
+
+def test_a_session_without_a_recording_says_so(greenroom: Any, tmp_path: Path) -> None:
+    with Runtime.open(tmp_path / "greenroom-data") as rt:
+        other = rt.create_session().id
+    assert "nothing was recorded yet" in greenroom("recordings").stderr
+    assert "has no recording" in greenroom("recordings", other, code=1).stderr
