@@ -107,14 +107,9 @@ def _known(told: Mapping[str, Any], name: str) -> str:
 
 
 def _row(info: SessionInfo) -> dict[str, Any]:
-    return {
-        "id": info.id,
-        "name": info.name,
-        "status": str(info.status),
-        "created_at": info.created_at,
-        "parent": info.parent_session_id,
-        **_told(info),
-    }
+    told = info.to_dict()
+    names = ("id", "name", "status", "created_at", "parent_session_id")
+    return {**{name: told[name] for name in names}, **_told(info)}
 
 
 def _show(runtime: Runtime, name: str, as_json: bool) -> None:
