@@ -149,6 +149,10 @@ def _base(value: Any) -> bool:
     return type(value) is list and len(value) == 4 and all(map(_whole(0, 1 << 62), value))
 
 
+def _key(value: Any) -> bool:
+    return type(value) is bytes and len(value) <= 64
+
+
 _RUN: Final = {"run": _whole(1, 1 << 62)}
 _RAW: Final = {
     "body": lambda value: type(value) is bytes and len(value) <= INLINE_RAW_BYTES,
@@ -274,7 +278,7 @@ _SOMETIMES: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
         "tools": lambda value: type(value) is list and all(map(_text(m.MAX_NAME), value)),
         "parameters": _object(m.MAX_INPUT_BYTES),
     },
-    RECORDING_CROSSING: {"base": _base, **_RAW},
+    RECORDING_CROSSING: {"base": _base, "key": _key, **_RAW},
     "workflow.started": {"definition": _object(m.MAX_INPUT_BYTES), "given": _any_value},
     "workflow.stage": {"result": _maybe(_any_value)},
     "workflow.decided": {"value": _any_value},

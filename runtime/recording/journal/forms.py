@@ -11,9 +11,11 @@ from greenroom.storage.errors import IntegrityError, ValidationError
 from greenroom.storage.events.bodies import Base
 from greenroom.storage.events.calls import call_value
 
-__all__ = ["about_of", "base_of", "crossing_data", "crossing_of", "reads_data", "reads_of", "split_body"]
+__all__ = ["TAG", "about_of", "base_of", "crossing_data", "crossing_of", "reads_data", "reads_of", "split_body"]
 
 _MAX_TEXT: Final = 64 << 10
+TAG: Final = "recording"
+"""The tag of sessions that have recordings, by which they are listed."""
 Load = Callable[[bytes], bytes | None]
 
 
@@ -57,6 +59,8 @@ def crossing_data(
     }
     if crossing.process:
         data["process"] = _number("process", crossing.process)
+    if crossing.key:
+        data["key"] = crossing.key
     if middle is not None:
         data["body"] = middle
     if base is not None:
@@ -135,6 +139,7 @@ def crossing_of(data: Mapping[str, Any], body: bytes | None, load: Load) -> Cros
         time=data["time"],
         duration=data["duration"],
         process=data.get("process", 0),
+        key=data.get("key", b""),
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from greenroom.actors.replay.history import History
+from greenroom.runtime.handles.listing import iterate_pages
 from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
+from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.common.session_ids import session_bytes
 from greenroom.storage.errors import GreenroomError, IntegrityError, ReplayError, SchemaTooNew
 from greenroom.storage.events.bodies import MAX_DEPTH, Body, spliced
@@ -22,13 +24,23 @@ from greenroom.storage.events.calls import (
 from greenroom.storage.events.journal import FAMILY
 from greenroom.storage.events.model import StoredEvent, event_of
 
-from .forms import about_of, base_of, crossing_of, reads_of
+from .forms import TAG, about_of, base_of, crossing_of, reads_of
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.handles.session import Session
 
-__all__ = ["Item", "JournalSource", "Source", "items_of", "newest_bodies", "runs_of", "tape_from", "tape_of"]
+__all__ = [
+    "Item",
+    "JournalSource",
+    "Source",
+    "items_of",
+    "newest_bodies",
+    "recordings",
+    "runs_of",
+    "tape_from",
+    "tape_of",
+]
 
 _LOST: Final = "event.lost"
 _FAMILIES: Final = frozenset(type_.encode()[:FAMILY] for type_ in (*RECORDING_EVENTS, _LOST))
@@ -266,3 +278,9 @@ def newest_bodies(core: RuntimeCore, session_id: str) -> list[tuple[str, Body]]:
     except GreenroomError:
         return []
     return found
+
+
+def recordings(core: RuntimeCore) -> Iterator[SessionInfo]:
+    """Yield the sessions that have recordings, the newest first, whatever their status: by their tag, so that others
+    cost nothing."""
+    yield from iterate_pages(core, {"tags": [TAG], "status": "all", "descending": True}, {})

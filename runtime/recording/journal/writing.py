@@ -19,17 +19,15 @@ from greenroom.storage.events.calls import (
     RECORDING_STARTED,
 )
 
-from .forms import crossing_data, reads_data, split_body
+from .forms import TAG, crossing_data, reads_data, split_body
 from .reading import newest_bodies
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.handles.session import Session
 
-__all__ = ["TAG", "JournalSink", "redactor_for"]
+__all__ = ["JournalSink", "redactor_for"]
 
-TAG: Final = "recording"
-"""The tag of sessions that have recordings, by which they are listed."""
 _MOST_READS: Final = 4096
 """So many quick reads are journaled at the latest."""
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-__all__ = ["Crossing", "Reads", "Sink", "Tape"]
+import msgpack
+from blake3 import blake3
+
+__all__ = ["Crossing", "Reads", "Sink", "Tape", "key_of"]
+
+_KEY_LENGTH: Final = 16
 
 
 @dataclass(slots=True)
@@ -51,6 +56,8 @@ class Crossing:
     """Nanoseconds."""
     process: int = 0
     """0 is the program; the processes that it has started count from 1, in the order of their start."""
+    key: bytes = b""
+    """A digest of what identifies the input in a replay (see `Reel.begin`); empty: all of the input does."""
 
 
 @dataclass(slots=True)
@@ -84,3 +91,31 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Keep all that is still on the way."""
+
+
+def key_of(kind: str, name: str, input: Mapping[str, Any], key: bytes | None = None) -> bytes:
+    """Return the digest that identifies an input: of `key` if a boundary gives one, else of all of the input, whatever
+    the order of its fields."""
+    if key is None:
+        key = _pack(_ordered(input))
+    digest = blake3(f"{kind}\0{name}\0".encode("utf-8", "surrogatepass"))
+    digest.update(key)
+    return digest.digest(_KEY_LENGTH)
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return [[str(name), _ordered(each)] for name, each in sorted(value.items(), key=lambda item: str(item[0]))]
+    if isinstance(value, list | tuple):
+        return [_ordered(each) for each in value]
+    return value
+
+
+def _pack(value: Any) -> bytes:
+    packed: bytes = msgpack.packb(value, default=_named, unicode_errors="surrogatepass")
+    return packed
+
+
+def _named(value: object) -> str:
+    """Stand in for what no tape can hold: its text would hold addresses, which change from run to run."""
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"

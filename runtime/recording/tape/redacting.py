@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
-from typing import Any, Final
+from types import CodeType, FrameType
+from typing import Any, Final, TypeVar
 
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
-from .model import Crossing, Reads
+from .model import Crossing, Reads, key_of
+from .reels import Pending, Reel
 
-__all__ = ["MARK", "REDACTED", "Redactor", "redactor_of"]
+__all__ = ["MARK", "REDACTED", "CleaningReel", "Redactor", "redactor_of"]
+
+T = TypeVar("T")
 
 logger = logger_of("recording")
 
@@ -67,11 +72,18 @@ class Redactor:
         name = self.text(crossing.name)
         if given is crossing.input and outcome is crossing.outcome and name == crossing.name:
             return crossing
-        return replace(crossing, name=name, input=given, outcome=outcome)
+        key = crossing.key
+        if key and given is not crossing.input:
+            key = key_of(crossing.kind, name, given, _identity(crossing.kind, given))
+        return replace(crossing, name=name, input=given, outcome=outcome, key=key)
 
-    def name(self, name: str) -> str:
-        """Return the name of a call as it stands on the tape."""
-        return self.text(name)
+    def asked(
+        self, kind: str, name: str, given: Mapping[str, Any], key: bytes | None
+    ) -> tuple[str, Mapping[str, Any], bytes | None]:
+        """Return what a boundary asks in a replay as it was put on the tape: name, input, and what identifies it. The
+        secret itself does not: a replay may have another."""
+        cleaned = self.input(given)
+        return self.text(name), cleaned, key if cleaned is given else _identity(kind, cleaned)
 
     def input(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the input of a crossing without its secrets: the same object if it has none."""
@@ -221,6 +233,41 @@ class Redactor:
                 begin = min(stop, end)
             cleaned.append(b"".join(parts))
         return cleaned
+
+
+def _identity(kind: str, given: Mapping[str, Any]) -> bytes | None:
+    """Return what identifies an input from which secrets were removed; None if all of it does. Headers of HTTP do
+    not."""
+    if kind != "http":
+        return None
+    body = given.get("body")
+    head = f"{given.get('method')} {given.get('url')}\n".encode("utf-8", "surrogatepass")
+    return head + body if type(body) is bytes else head
+
+
+class CleaningReel:
+    """A reel whose requests are cleaned before they are looked for, as they were cleaned when they were recorded."""
+
+    def __init__(self, reel: Reel, redactor: Redactor) -> None:
+        self._reel = reel
+        self._redactor = redactor
+
+    def begin(
+        self,
+        kind: str,
+        name: str,
+        input: Mapping[str, Any],
+        *,
+        key: bytes | None = None,
+        frame: FrameType | None = None,
+    ) -> Pending:
+        """Begin a crossing: see `Reel`."""
+        name, input, key = self._redactor.asked(kind, name, input, key)
+        return self._reel.begin(kind, name, input, key=key, frame=frame if frame is not None else sys._getframe(1))
+
+    def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
+        """Return the value of a quick read: see `Reel`."""
+        return self._reel.read(kind, self._redactor.text(name), code, line, live)
 
 
 def _listed(rules: str | Iterable[str]) -> list[str]:

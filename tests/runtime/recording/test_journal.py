@@ -10,9 +10,20 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import IntegrityError, InvalidSessionState, ReplayError, Runtime, Session, ValidationError
-from greenroom.runtime.recording.journal.reading import tape_of
-from greenroom.runtime.recording.journal.writing import TAG, JournalSink
+from greenroom.runtime import (
+    BundleError,
+    IntegrityError,
+    InvalidSessionState,
+    ReplayError,
+    Runtime,
+    Session,
+    StorageError,
+    ValidationError,
+)
+from greenroom.runtime.recording.journal.bundles import tape_of_bundle
+from greenroom.runtime.recording.journal.forms import TAG
+from greenroom.runtime.recording.journal.reading import recordings, tape_of
+from greenroom.runtime.recording.journal.writing import JournalSink
 from greenroom.runtime.recording.tape.model import Crossing, Reads
 from greenroom.storage.codec.keys import sequence_key, session_bytes
 from greenroom.storage.engine.engine import CF
@@ -29,6 +40,7 @@ def test_a_tape_comes_back_as_it_was_recorded(rt: Runtime, s: Session) -> None:
     sink = JournalSink(s, {"command": ["python", "agent.py"], "hash_seed": 0})
     given: list[Crossing] = list(conversation(12))
     given.append(replace(given[0], number=13, process=2, input={"method": "GET", "body": None}, outcome={"error": {}}))
+    given.append(replace(crossing(14, b"keyed"), key=bytes(16)))
     given.append(crossing(14, b"", chunks=[]))
     given.append(crossing(15, os.urandom(200_000), chunks=[os.urandom(70_000), b"", b"x"], gaps=None))
     given.append(
@@ -191,3 +203,38 @@ def test_what_no_event_can_hold_is_refused_and_recording_goes_on(s: Session) -> 
         sink.crossing(replace(good, input={"url": object()}))
     sink.crossing(good)
     assert tape_of(s).crossings == [good]
+
+
+def test_a_tape_is_read_from_a_bundle_without_a_store(rt: Runtime, s: Session, tmp_path: Path) -> None:
+    sink = JournalSink(s, {"command": ["agent.py"]})
+    large = crossing(31, os.urandom(80_000), chunks=[os.urandom(80_000)])
+    calls = [*conversation(30), large]
+    for each in calls:
+        sink.reads(Reads([("clock", "time.time", "a.py:1", "main", 1.5)]))
+        sink.crossing(each)
+    sink.end({"exit_code": 0})
+    child = rt.create_session(parent=s)
+    JournalSink(child, {"command": ["other.py"]}).end()
+    s.export(tmp_path / "s.bundle", tree=True)
+    assert tape_of_bundle(tmp_path / "s.bundle") == tape_of(s)
+    assert tape_of_bundle(str(tmp_path / "s.bundle"), child.id).about == {"command": ["other.py"]}
+    with pytest.raises(ReplayError, match="has no recording of session x"):
+        tape_of_bundle(tmp_path / "s.bundle", "x")
+    rt.create_session().export(tmp_path / "none.bundle")
+    with pytest.raises(ReplayError, match="has no recording: export a session that was recorded"):
+        tape_of_bundle(tmp_path / "none.bundle")
+    with pytest.raises(StorageError):
+        tape_of_bundle(tmp_path / "missing.bundle")
+    data = bytearray((tmp_path / "s.bundle").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "s.bundle").write_bytes(data)
+    with pytest.raises(BundleError):
+        tape_of_bundle(tmp_path / "s.bundle")
+
+
+def test_sessions_with_recordings_are_listed(rt: Runtime) -> None:
+    made = [rt.create_session() for _ in range(4)]
+    for each in made[1:3]:
+        JournalSink(each).end()
+    made[2].complete()
+    assert [each.id for each in recordings(rt.core)] == [made[2].id, made[1].id]
