@@ -4,12 +4,14 @@ from it. Boundaries ask for it, and know nothing else of recording."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Final, Protocol, TypeVar
 
-__all__ = ["Pending", "Reel", "active", "inside", "playing", "set_process_reel"]
+from . import lanes
+
+__all__ = ["Pending", "Reel", "active", "inside", "playing", "scoped", "set_process_reel"]
 
 T = TypeVar("T")
 
@@ -79,12 +81,22 @@ def set_process_reel(reel: Reel | None) -> None:
 
 @contextmanager
 def playing(reel: Reel) -> Iterator[None]:
-    """Run code with a reel of its own."""
+    """Run code with a reel of its own, and with lanes of its own: what ran before does not change their names. Where
+    the code runs in a lane of this reel already, it stays in it."""
     token = _scoped.set(reel)
+    owner = lanes.current().owner
+    known = owner == id(reel) or (owner is None and reel is _process)
     try:
-        yield
+        with nullcontext() if known else lanes.entered(lanes.Lane("main", owner=id(reel))):
+            yield
     finally:
         _scoped.reset(token)
+
+
+def scoped() -> Reel | None:
+    """Return the reel that the running code has of its own: threads that it starts take it along."""
+    reel = _scoped.get()
+    return None if reel is _UNSET else reel
 
 
 @contextmanager

@@ -1,0 +1,111 @@
+"""Install the boundaries: in what is imported, and, when it is imported, in what comes later."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Final
+
+from greenroom.storage.errors import ConfigurationError
+
+__all__ = ["BOUNDARIES", "install", "is_installed"]
+
+BOUNDARIES: Final = {
+    "httpx": "httpx",
+    "httpx2": "httpx",
+    "urllib3": "urllib3",
+    "aiohttp": "aiohttp",
+    "mcp": "mcp",
+}
+"""The module of this package that patches a library, by the name of the library."""
+
+
+def install() -> None:
+    """Patch all libraries that have a boundary. More than once is harmless. Patched libraries pass everything through
+    while no reel is active."""
+    global _finder
+    if _finder is not None:
+        return
+    _finder = _Finder()
+    sys.meta_path.insert(0, _finder)
+    for name in BOUNDARIES:
+        module = sys.modules.get(name)
+        if module is not None and not _is_being_imported(module):
+            _patch(name, module)
+
+
+def is_installed() -> bool:
+    """Return whether the boundaries are installed."""
+    return _finder is not None
+
+
+def _is_being_imported(module: ModuleType) -> bool:
+    return bool(getattr(module.__spec__, "_initializing", False))
+
+
+def _patch(name: str, module: ModuleType) -> None:
+    boundary = f"{__package__}.{BOUNDARIES[name]}"
+    if find_spec(boundary) is None:
+        return
+    patch: Callable[[ModuleType], None] = import_module(boundary).patch
+    try:
+        patch(module)
+    except Exception as error:
+        version = getattr(module, "__version__", "of an unknown version")
+        raise ConfigurationError(
+            f"{name} {version} cannot be recorded or replayed by this version of greenroom"
+            f" ({type(error).__name__}: {error}): install another version of either"
+        ) from error
+
+
+class _Finder(MetaPathFinder):
+    """Finds nothing itself: has the libraries that others find patched once they are loaded."""
+
+    def __init__(self) -> None:
+        self._busy: set[str] = set()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec that the other finders have, with a loader that patches."""
+        if fullname not in BOUNDARIES or fullname in self._busy:
+            return None
+        self._busy.add(fullname)
+        try:
+            for finder in sys.meta_path:
+                find = getattr(finder, "find_spec", None)
+                spec: ModuleSpec | None = find(fullname, path, target) if find and finder is not self else None
+                if spec is not None:
+                    if spec.loader is not None:
+                        spec.loader = _Loader(spec.loader)
+                    return spec
+        finally:
+            self._busy.discard(fullname)
+        return None
+
+
+class _Loader(Loader):
+    """Loads a library by its own loader, which it then has as if nothing had been in between, and patches it."""
+
+    def __init__(self, own: Loader) -> None:
+        self._own = own
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Return what the own loader makes."""
+        return self._own.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Load the module and patch it."""
+        module.__loader__ = self._own
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._own
+        self._own.exec_module(module)
+        _patch(module.__name__, module)
+
+
+_finder: _Finder | None = None

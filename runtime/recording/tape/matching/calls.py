@@ -1,0 +1,119 @@
+"""Find the recorded crossing that answers a call."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from ..model import Crossing, key_of
+from ..sites import function_of
+from .difference import difference
+
+__all__ = ["Call", "Calls", "Found"]
+
+_NEAR: Final = 3
+"""How many near recordings an error names."""
+_LOOKED_AT: Final = 1000
+
+
+class Call(NamedTuple):
+    """A call of the program that runs again."""
+
+    kind: str
+    name: str
+    place: str
+    lane: str
+    key: bytes
+    input: Mapping[str, Any]
+
+
+class Found(NamedTuple):
+    """The recorded crossing that answers a call."""
+
+    at: int
+    """Its index."""
+    is_same: bool
+    """Whether it was recorded for the same input."""
+    is_same_place: bool
+
+
+class Calls:
+    """Finds recorded crossings, each once.
+
+    What fits best is taken: the same input from the same place, the same input from elsewhere, another input from the
+    same place, another input from the same function. Of several that fit alike: one of the same lane, then the oldest.
+    """
+
+    def __init__(self, crossings: Sequence[Crossing]) -> None:
+        self._crossings = crossings
+        self._used = [False] * len(crossings)
+        self._index: dict[tuple[Any, ...], deque[int]] = {}
+        for at, crossing in enumerate(crossings):
+            key = crossing.key or key_of(crossing.kind, crossing.name, crossing.input)
+            for each in _levels(crossing.kind, crossing.name, crossing.place, crossing.lane, key):
+                self._index.setdefault(each, deque()).append(at)
+
+    def take(self, call: Call, *, strict: bool) -> Found | None:
+        """Return the crossing that fits a call best, and use it up. None if there is none; with `strict`, only one of
+        the same input fits."""
+        for level, key in enumerate(_levels(call.kind, call.name, call.place, call.lane, call.key)):
+            if strict and level >= _OTHER_INPUT:
+                return None
+            waiting = self._index.get(key)
+            while waiting:
+                at = waiting.popleft()
+                if not self._used[at]:
+                    self._used[at] = True
+                    return Found(at, level < _OTHER_INPUT, self._crossings[at].place == call.place)
+        return None
+
+    def unused(self) -> list[Crossing]:
+        """Return the crossings that no call has asked for."""
+        return [crossing for crossing, used in zip(self._crossings, self._used, strict=True) if not used]
+
+    def near(self, call: Call) -> list[str]:
+        """Return the recordings that come nearest to a call, each with why it was not taken. Nothing of their content
+        is told."""
+        scored: list[tuple[int, int, str]] = []
+        for at, crossing in enumerate(self._crossings):
+            if crossing.kind != call.kind:
+                continue
+            score = 2 * (crossing.name == call.name) + (function_of(crossing.place) == function_of(call.place))
+            if score or len(scored) < _NEAR:
+                scored.append((-score, at, crossing.name))
+            if len(scored) >= _LOOKED_AT:
+                break
+        return [self._why_not(at, call) for _, at, _ in sorted(scored)[:_NEAR]]
+
+    def _why_not(self, at: int, call: Call) -> str:
+        crossing = self._crossings[at]
+        reasons = []
+        if self._used[at]:
+            reasons.append("answered already")
+        if crossing.name != call.name:
+            reasons.append("another name")
+        if crossing.place != call.place:
+            reasons.append(f"recorded at {crossing.place or 'an unknown place'}")
+        if crossing.name == call.name and (crossing.key or b"") != call.key:
+            reasons.append(difference(crossing.input, call.input, values=False))
+        return f"number {crossing.number} {crossing.name[:80]} ({'; '.join(reasons) or 'of no use'})"
+
+
+_OTHER_INPUT: Final = 4
+"""The first level of those with another input."""
+
+
+def _levels(kind: str, name: str, place: str, lane: str, key: bytes) -> tuple[tuple[Any, ...], ...]:
+    """Return the keys under which a crossing is indexed, the best fit first."""
+    function = function_of(place)
+    return (
+        (kind, key, place, lane),
+        (kind, key, place),
+        (kind, key, lane, None, None),
+        (kind, key),
+        (kind, name, place, lane, 0),
+        (kind, name, place, 0),
+        (kind, name, function, lane, 0, 0),
+        (kind, name, function, 0, 0, 0, 0),
+    )

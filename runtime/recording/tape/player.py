@@ -1,0 +1,213 @@
+"""The player: a reel that answers what crosses a boundary from a tape, offline."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from types import CodeType, FrameType
+from typing import Any, Final, TypeVar
+
+from greenroom.storage.errors import ReplayError, shown
+
+from . import lanes, sites
+from .matching.calls import Call, Calls, Found
+from .matching.difference import difference
+from .matching.order import Order
+from .matching.reads import MISSING, Values
+from .model import Crossing, Tape, key_of
+from .report import Drift, ReplayReport
+
+__all__ = ["Player"]
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 10.0
+
+
+class Player:
+    """Answers from the tape of one process. Safe for threads.
+
+    ```python
+    player = Player(tape)
+    set_process_reel(player)  # or: with playing(player)
+    ...
+    player.end()
+    print(player.report)
+    ```
+
+    A call that nothing recorded fits stops the replay: it and all later ones raise the same ReplayError, as the program
+    may have caught the first.
+    """
+
+    def __init__(self, tape: Tape, *, strict: bool = False, patience: float = _PATIENCE, process: int = 0) -> None:
+        """Make a player. With `strict`, nothing is answered that was recorded for another input. `patience` is how many
+        seconds an answer waits for others that came before it when they were recorded. `process` says whose part of a
+        tape of several processes is played."""
+        self.report = ReplayReport()
+        self.about = tape.about
+        self._strict = strict
+        self._crossings = sorted(
+            (crossing for crossing in tape.crossings if crossing.process == process), key=lambda each: each.number
+        )
+        self._calls = Calls(self._crossings)
+        self._values = Values(reads for reads in tape.reads if reads.process == process)
+        self._order = Order(self._crossings, patience)
+        self._last_clock: dict[str, Any] = {}
+        self._stopped: ReplayError | None = None
+        self._told: set[tuple[str, str, str]] = set()
+        self._lock = threading.RLock()
+        self._ended = False
+
+    def begin(
+        self,
+        kind: str,
+        name: str,
+        input: Mapping[str, Any],
+        *,
+        key: bytes | None = None,
+        frame: FrameType | None = None,
+    ) -> Played:
+        """Answer a crossing: see `Reel`. Raises ReplayError if nothing that was recorded fits."""
+        call = self.call_of(kind, name, input, key, frame if frame is not None else sys._getframe(1))
+        with self._lock:
+            if self._stopped is not None:
+                raise self._stopped
+            found = self._calls.take(call, strict=self._strict)
+            if found is None:
+                self._stopped = self._missing(call)
+                raise self._stopped
+        return self.answer(call, found)
+
+    def call_of(
+        self, kind: str, name: str, input: Mapping[str, Any], key: bytes | None, frame: FrameType | None
+    ) -> Call:
+        """Return what is looked for."""
+        return Call(kind, name, sites.place(frame), lanes.current().name, key_of(kind, name, input, key), input)
+
+    def take(self, call: Call) -> Found | None:
+        """Return the crossing that answers a call, and use it up; None if there is none."""
+        with self._lock:
+            return self._calls.take(call, strict=self._strict)
+
+    def answer(self, call: Call, found: Found) -> Played:
+        """Answer a call with the crossing that was found, and report how well it fits."""
+        crossing = self._crossings[found.at]
+        report = self.report
+        if found.is_same:
+            with self._lock:
+                report.exact += 1
+            if not found.is_same_place:
+                report.tell(self._drift(call, crossing, "moved", f"recorded at {crossing.place}"))
+        else:
+            report.tell(self._drift(call, crossing, "drifted", difference(crossing.input, call.input)))
+        self._order.begin(found.at)
+        return Played(self, found.at, crossing)
+
+    def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
+        """Return the recorded value of a quick read. One that was not recorded is reported, and gets a clock's last
+        recorded time, or a value of now. Raises ReplayError if the player is strict."""
+        place = sites.place_of(code, line)
+        with self._lock:
+            value, is_same_place = self._values.take(kind, name, place, lanes.current().name)
+            if value is not MISSING:
+                self.report.reads += 1
+                if kind == "clock":
+                    self._last_clock[name] = value
+                if not is_same_place:
+                    self._tell_once(kind, name, place, "moved")
+                return value  # type: ignore[no-any-return]
+            if self._strict:
+                self._stopped = self._stopped or ReplayError(
+                    f"the program reads {name} at {place} more often than when it was recorded: record anew, or replay"
+                    " without --strict",
+                    kind=kind,
+                    name=name,
+                    place=place,
+                )
+                self.report.refused = str(self._stopped)
+                raise self._stopped
+            self._tell_once(kind, name, place, "missing")
+            if name in self._last_clock:
+                return self._last_clock[name]  # type: ignore[no-any-return]
+        return live()
+
+    def end(self) -> ReplayReport:
+        """Report what was recorded and not asked for. Return the report."""
+        with self._lock:
+            if not self._ended:
+                self._ended = True
+                for crossing in self._calls.unused():
+                    self.report.tell(Drift(crossing.kind, crossing.name, crossing.place, crossing.number, "unused"))
+        return self.report
+
+    def left(self) -> list[Crossing]:
+        """Return the crossings that nobody has asked for."""
+        with self._lock:
+            return self._calls.unused()
+
+    def _drift(self, call: Call, crossing: Crossing, what: Any, difference: str) -> Drift:
+        return Drift(call.kind, call.name, call.place, crossing.number, what, difference)
+
+    def _tell_once(self, kind: str, name: str, place: str, what: Any) -> None:
+        """Report a read that was not recorded so, once for each place: a loop may make thousands."""
+        if (what, name, place) not in self._told:
+            self._told.add((what, name, place))
+            self.report.tell(Drift(kind, name, place, 0, what))
+
+    def _missing(self, call: Call) -> ReplayError:
+        near = self._calls.near(call)
+        told = f"the nearest recordings are {', '.join(near)}" if near else f"no {call.kind} call was recorded"
+        cut = "" if "exit_code" in self.about else "; the recording may have been cut off before its end"
+        error = ReplayError(
+            f"nothing was recorded for {call.kind} {shown(call.name, 160)} at {call.place or 'an unknown place'}, and a"
+            f" replay calls nobody: {told}{cut}. Record anew, or fork to go on live",
+            kind=call.kind,
+            name=call.name,
+            place=call.place,
+        )
+        self.report.refused = str(error)
+        self.report.tell(Drift(call.kind, call.name, call.place, 0, "missing"))
+        return error
+
+
+class Played:
+    """A crossing that is answered from the tape."""
+
+    __slots__ = ("_at", "_crossing", "_player", "_position", "recorded")
+
+    changed: Mapping[str, Any] | None = None
+
+    def __init__(self, player: Player, at: int, crossing: Crossing) -> None:
+        self.recorded: Mapping[str, Any] | None = crossing.outcome
+        self._player = player
+        self._at = at
+        self._crossing = crossing
+        self._position = 0
+
+    def tick(self) -> None:
+        """Wait until it is the turn of what the program gets next."""
+        self._position += 1
+        self._tell(self._player._order.wait(self._at, self._position))
+
+    async def atick(self) -> None:
+        """Do the same without holding the event loop."""
+        self._position += 1
+        self._tell(await self._player._order.wait_async(self._at, self._position))
+
+    def finish(self, outcome: Mapping[str, Any]) -> None:
+        """Do nothing: it is on the tape."""
+
+    def fail(self, error: BaseException) -> None:
+        """Do nothing: it is on the tape."""
+
+    def _tell(self, late: str | None) -> None:
+        if late is not None:
+            crossing = self._crossing
+            told = f"handed over before what lane {late} had got before it"
+            self._player.report.tell(
+                Drift(crossing.kind, crossing.name, crossing.place, crossing.number, "order", told)
+            )
+
+    def __del__(self) -> None:
+        self._player._order.drop(self._at)

@@ -1,0 +1,189 @@
+"""The recorder: a reel that puts on the tape what crosses a boundary."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from time import perf_counter_ns, time_ns
+from types import CodeType, FrameType
+from typing import Any, Final, TypeVar
+
+from . import lanes, sites
+from .errors import held_error
+from .model import Crossing, Reads, Sink, key_of
+
+__all__ = ["Recorder"]
+
+T = TypeVar("T")
+
+_logger: Final = logging.getLogger(__name__)
+_MOST_READS: Final = 4096
+"""Reads that wait for the next crossing."""
+
+
+class Recorder:
+    """Puts crossings and reads on a tape. Safe for threads and signal handlers.
+
+    ```python
+    recorder = Recorder(sink)
+    set_process_reel(recorder)  # or: with playing(recorder)
+    ...
+    recorder.close()
+    ```
+
+    A sink that raises ends the recording, not the program: the error is logged and stands in `failure`.
+    """
+
+    def __init__(self, sink: Sink, *, process: int = 0, after_number: int = 0, after_tick: int = 0) -> None:
+        """Make a recorder for one process. `after_number` and `after_tick` are the last ones that are on the tape
+        already, when a fork goes on with it."""
+        self.failure: Exception | None = None
+        """Why the recording ended early, if it did."""
+        self._sink = sink
+        self._process = process
+        self._number = after_number
+        self._tick = after_tick
+        self._reads: list[tuple[str, str, str, str, Any]] = []
+        self._lock = threading.RLock()
+        self._waiting: deque[Crossing] = deque()
+        self._keeping = False
+        self._open = True
+
+    def begin(
+        self,
+        kind: str,
+        name: str,
+        input: Mapping[str, Any],
+        *,
+        key: bytes | None = None,
+        frame: FrameType | None = None,
+    ) -> _Recording:
+        """Begin a crossing: see `Reel`."""
+        place = sites.place(frame if frame is not None else sys._getframe(1))
+        with self._lock:
+            self._number += 1
+            self._tick += 1
+            number, tick = self._number, self._tick
+        crossing = Crossing(
+            number,
+            kind,
+            name,
+            place,
+            lanes.current().name,
+            input,
+            {},
+            tick,
+            time=time_ns(),
+            process=self._process,
+            key=key_of(kind, name, input, key),
+        )
+        return _Recording(self, crossing)
+
+    def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
+        """Return the value of a quick read, and put it on the tape."""
+        value = live()
+        self.note(kind, name, sites.place_of(code, line), value)
+        return value
+
+    def note(self, kind: str, name: str, place: str, value: object) -> None:
+        """Put the value of a read on the tape."""
+        reads = self._reads
+        reads.append((kind, name, place, lanes.current().name, value))
+        if len(reads) >= _MOST_READS:
+            self.flush()
+
+    def next_tick(self) -> int:
+        """Return the next tick."""
+        with self._lock:
+            self._tick += 1
+            return self._tick
+
+    def keep(self, crossing: Crossing) -> None:
+        """Hand a crossing to the sink, after the reads that came before it."""
+        with self._lock:
+            self._waiting.append(crossing)
+            self._drain()
+
+    def flush(self) -> None:
+        """Hand all reads to the sink."""
+        with self._lock:
+            self._drain()
+
+    def close(self) -> None:
+        """End the recording. What still crosses a boundary is no longer put on the tape."""
+        with self._lock:
+            if not self._open:
+                return
+            self._drain()
+            self._open = False
+            self._guarded(self._sink.close)
+
+    def abandon(self) -> None:
+        """Keep nothing more and touch the sink no more: in a forked child, it belongs to the parent."""
+        self._open = False
+        self._lock = threading.RLock()  # a thread that is not in this process may have held the other
+
+    def _drain(self) -> None:
+        """Hand over what waits. A signal handler that comes in between leaves what it has to the code it interrupts."""
+        if self._keeping:
+            return
+        self._keeping = True
+        try:
+            while True:
+                count = len(self._reads)
+                if count:
+                    reads = self._reads[:count]
+                    del self._reads[:count]  # others append meanwhile
+                    self._guarded(self._sink.reads, Reads(reads, self._process))
+                if not self._waiting:
+                    break
+                self._guarded(self._sink.crossing, self._waiting.popleft())
+        finally:
+            self._keeping = False
+
+    def _guarded(self, call: Callable[..., None], *args: object) -> None:
+        if self.failure is not None or not self._open:
+            return
+        try:
+            call(*args)
+        except Exception as error:
+            self.failure = error
+            _logger.error("The recording ends here, the program goes on: %s", error)
+
+
+class _Recording:
+    """A crossing that is being recorded."""
+
+    __slots__ = ("_crossing", "_recorder", "_since")
+
+    recorded: Mapping[str, Any] | None = None
+    changed: Mapping[str, Any] | None = None
+
+    def __init__(self, recorder: Recorder, crossing: Crossing) -> None:
+        self._recorder: Recorder | None = recorder
+        self._crossing = crossing
+        self._since = perf_counter_ns()
+
+    def tick(self) -> None:
+        """Count what is handed to the program."""
+        if self._recorder is not None:
+            self._crossing.ticks.append(self._recorder.next_tick())
+
+    async def atick(self) -> None:
+        """Count what is handed to the program."""
+        self.tick()
+
+    def finish(self, outcome: Mapping[str, Any]) -> None:
+        """Put the crossing on the tape. Only the first call counts."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            self._crossing.outcome = outcome
+            self._crossing.duration = perf_counter_ns() - self._since
+            recorder.keep(self._crossing)
+
+    def fail(self, error: BaseException) -> None:
+        """Put the crossing on the tape with the exception that the program gets."""
+        self.finish({"error": held_error(error)})

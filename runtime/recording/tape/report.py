@@ -1,0 +1,100 @@
+"""What a replay has proven: what was answered exactly, what had moved or drifted, and what was left over."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+__all__ = ["Drift", "ReplayReport", "Told"]
+
+Told = Literal["moved", "drifted", "order", "missing", "unused"]
+_MOST: Final = 1000
+"""Drifts that are told one by one. All are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One departure from the recording.
+
+    =========  =====================================================================================================
+    what       it says
+    =========  =====================================================================================================
+    moved      the same call, made from another place of the program
+    drifted    another call than the recorded one, from the same place: answered, with the difference
+    order      handed to the program in another order than when it was recorded
+    missing    a read that was not recorded: the program got a value of now; or a call that nothing recorded fits
+    unused     recorded, and not asked for
+    =========  =====================================================================================================
+    """
+
+    kind: str
+    name: str
+    place: str
+    number: int
+    """The number of the recorded crossing; 0 for reads."""
+    what: Told
+    difference: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything by name as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(slots=True)
+class ReplayReport:
+    """Counts of crossings and reads, and the departures. Safe for threads."""
+
+    exact: int = 0
+    """Crossings that were answered by what was recorded for the very same call (those that moved too)."""
+    moved: int = 0
+    """Of these, the ones that came from another place."""
+    drifted: int = 0
+    order: int = 0
+    missing: int = 0
+    unused: int = 0
+    reads: int = 0
+    """Reads that were answered."""
+    drifts: list[Drift] = field(default_factory=list)
+    refused: str | None = None
+    """Why the replay stopped, if it did: the text of the ReplayError."""
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the program did just what was recorded, from wherever in it."""
+        return self.refused is None and not (self.drifted or self.order or self.missing or self.unused)
+
+    def tell(self, drift: Drift) -> None:
+        """Count a departure, and keep it."""
+        with self._lock:
+            setattr(self, drift.what, getattr(self, drift.what) + 1)
+            if len(self.drifts) < _MOST:
+                self.drifts.append(drift)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything by name as JSON values."""
+        with self._lock:
+            counts = {name: getattr(self, name) for name in _COUNTS}
+            drifts = [drift.to_dict() for drift in self.drifts]
+        return {**counts, "is_exact": self.is_exact, "refused": self.refused, "drifts": drifts}
+
+    def add(self, other: dict[str, Any]) -> None:
+        """Add the report of another process, as `to_dict` gave it."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + int(other.get(name, 0)))
+        for drift in other.get("drifts") or ():
+            if len(self.drifts) < _MOST:
+                self.drifts.append(Drift(**drift))
+        self.refused = self.refused or other.get("refused")
+
+    def __str__(self) -> str:
+        told = [f"{self.exact} exact", *(f"{count} {name}" for name, count in self._departures().items() if count)]
+        return ", ".join(told)
+
+    def _departures(self) -> Counter[str]:
+        return Counter({name: getattr(self, name) for name in _COUNTS[1:-1]})
+
+
+_COUNTS: Final = ("exact", "moved", "drifted", "order", "missing", "unused", "reads")
