@@ -40,7 +40,7 @@ class FakeModels:
         class Requests(_Requests):
             models = fake
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
+        self._server = _Server(("127.0.0.1", 0), Requests)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
@@ -62,6 +62,13 @@ class FakeModels:
     ) -> None:
         if self._thread.is_alive():
             self.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that have gone."""
 
 
 class _Requests(BaseHTTPRequestHandler):

@@ -17,8 +17,8 @@ import pytest
 from greenroom.runtime.recording.tape.reels import playing
 from greenroom.storage.errors import ReplayError
 
+from ...runtime.recording.reels import ListRecorder, playback, recording
 from .fake_models import FakeModels
-from .reels import ListRecorder, playback, recording
 
 Cut = Callable[[], None]
 Get = Callable[..., Any]

@@ -146,11 +146,12 @@ class Replayed:
             )
 
 
-def fail(pending: Pending, error: BaseException) -> None:
-    """Put a call on the tape that got an exception in place of a response."""
+def fail(pending: Pending, error: BaseException, *, sent: bool = False) -> None:
+    """Put a call on the tape that got an exception in place of a response. `sent` is whether the request was sent
+    before, for clients that send and receive in two calls."""
     if not isinstance(error, asyncio.CancelledError):  # nothing is handed to a program that has cancelled
         pending.tick()
-    pending.finish({"error": _held_without_secrets(error)})
+    pending.finish({"error": _held_without_secrets(error), **({"sent": True} if sent else {})})
 
 
 def recorded_head(pending: Pending) -> Mapping[str, Any]:
