@@ -79,7 +79,7 @@ PLANS: Final = (
     Plan(
         "runtime/handles/records.py",
         "Records",
-        once="put put_if_absent put_many delete delete_many get count",
+        once="put put_if_absent put_many delete delete_many get get_many count",
         run="delete_prefix scan keys",
         each="iterate",
     ),

@@ -51,7 +51,7 @@ IDENTITIES: Final = frozenset(
 """Parameters that name something or choose among existing things. They are no content and are left unchanged."""
 _CLEAN_ALREADY: Final = frozenset({RecordCall, RecordReturn, RecordScript, RecordTape, UpdateConfig})
 """Commands whose sender has cleaned them, or that have nothing to clean."""
-_ABOUT_RECORDS: Final = frozenset({m.GetRecord, m.ScanRecords, m.CountRecords, m.DeleteRecords})
+_ABOUT_RECORDS: Final = frozenset({m.GetRecord, m.GetRecords, m.ScanRecords, m.CountRecords, m.DeleteRecords})
 _PACKED: Final = ("data", "result")
 """Fields of `hook.executed` that hold encoded values."""
 

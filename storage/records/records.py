@@ -5,7 +5,7 @@ An entry lies in the `index` family under `R`, the session and the key. docs/for
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from greenroom.storage.codec.keys import after_prefix, session_id_of
@@ -70,6 +70,12 @@ class Records:
         place = RECORD_ENTRY + session + key
         entry = self._engine.get(CF.INDEX, place)
         return stored_record(place, entry) if entry is not None else None
+
+    def many(self, session: bytes, keys: Iterable[bytes]) -> Iterator[tuple[bytes, StoredRecord]]:
+        """Yield the records that there are of these, with their keys. Raises IntegrityError, SchemaTooNew."""
+        prefix, get = RECORD_ENTRY + session, self._engine.get
+        found = [(place, get(CF.INDEX, place)) for place in [prefix + key for key in keys]]
+        return stored_records([(place, entry) for place, entry in found if entry is not None])
 
     def page(
         self, session: bytes, prefix: bytes, *, after: bytes | None, reverse: bool, limit: int

@@ -20,6 +20,7 @@ __all__ = [
     "CountRecords",
     "DeleteRecords",
     "GetRecord",
+    "GetRecords",
     "PutRecords",
     "RecordPut",
     "ScanRecords",
@@ -189,6 +190,16 @@ class GetRecord(Query[Any]):
     def __init__(self, key: bytes | str, default: object = None) -> None:
         self.key = record_key_of(key)
         self.default = default
+
+
+class GetRecords(Query[dict[bytes, Any]]):
+    """Replies the values of at most 10 000 records by their keys. A record that is not there is left out."""
+
+    __slots__ = ("keys",)
+
+    def __init__(self, keys: Iterable[bytes | str]) -> None:
+        given = as_items("keys", keys, MAX_BATCH, "a list of keys")
+        self.keys = list(dict.fromkeys([record_key_of(each) for each in given]))
 
 
 class ScanRecords(Query[list[Any]]):

@@ -136,6 +136,25 @@ def _get_record(actor: LiveSession, query: m.GetRecord) -> Any:
     return DeferredReply(read)
 
 
+def _get_records(actor: LiveSession, query: m.GetRecords) -> DeferredReply:
+    store, session = actor.services.store, actor.state.session
+
+    def read() -> dict[bytes, Any]:
+        found: dict[bytes, Any] = {}
+        limited = metering()
+        for key, record in store.records.many(session, query.keys):
+            data = record.data
+            if data is None or limited:
+                value = _value(store, session, key, record)
+                if value is not None:
+                    found[key] = value[0]
+            else:
+                found[key] = unpack_value(data) if record.flags & IS_VALUE else data
+        return found
+
+    return DeferredReply(lambda: settled(store.engine, read))
+
+
 def _scan_records(actor: LiveSession, query: m.ScanRecords) -> DeferredReply:
     store, session = actor.services.store, actor.state.session
     keys_only = not query.values
@@ -208,6 +227,7 @@ RECORD_OUTCOMES: Final[dict[type[Any], Callable[[Any, list[PendingEvent]], Any]]
 }
 RECORD_ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.GetRecord: _get_record,
+    m.GetRecords: _get_records,
     m.ScanRecords: _scan_records,
     m.CountRecords: _count_records,
 }

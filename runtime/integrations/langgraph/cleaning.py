@@ -7,8 +7,9 @@ from typing import Final
 
 from greenroom.runtime import Session
 
-from .rows import CheckpointRow, checkpoint_key, content_of, read_value
+from .rows import CheckpointRow, checkpoint_key
 from .trees import digests_in
+from .values import read_values
 
 __all__ = ["delete_checkpoints", "needed"]
 
@@ -57,7 +58,9 @@ def delete_checkpoints(session: Session, keys: Iterable[bytes]) -> None:
             continue
         used.add(where.hash)
         if where.split:
-            used |= {*digests_in(content_of(session, where), lambda digest: read_value(session, digest))}
+            top = where.inline if where.inline is not None else read_values(session, [where.hash])[0]
+            for digests in digests_in(top, lambda wanted: read_values(session, wanted)):
+                used.update(digests)
     _delete(session, [key for key in session.records.keys(b"v") if key[1:] not in used])
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import ormsgpack
 
-from greenroom.runtime import IntegrityError, Session, ValidationError
+from greenroom.runtime import IntegrityError, ValidationError
 
 from .keys import part, short_part, shown
 
@@ -177,16 +177,3 @@ def typed_value(content: bytes) -> Typed:
 def digest_of(content: bytes) -> bytes:
     """Return the hash under which the value of a channel stands."""
     return hashlib.blake2b(content, digest_size=16).digest()
-
-
-def read_value(session: Session, digest: bytes) -> bytes:
-    """Return a value by its hash. Raises IntegrityError if it is no longer there."""
-    record = session.records.get(value_key(digest))
-    if not isinstance(record, bytes):
-        raise IntegrityError("the value of a channel is lost: its record is no longer there", session_id=session.id)
-    return record
-
-
-def content_of(session: Session, where: Held) -> bytes:
-    """Return the bytes of a value, wherever they stand. Raises IntegrityError if they are no longer there."""
-    return where.inline if where.inline is not None else read_value(session, where.hash)

@@ -40,19 +40,18 @@ from .rows import (
     WriteRow,
     checkpoint_key,
     checkpoints_in,
-    content_of,
     digest_of,
     id_part,
     mark_of,
     packed_value,
-    read_value,
     typed_value,
     value_key,
     writes_key,
     writes_prefix,
 )
 from .threads import Threads, held
-from .trees import digests_in, is_long, joined, read_tree, write_tree
+from .trees import digests_in, elements_of, is_long, joined, leaves_of, write_list, write_tree
+from .values import Values
 
 __all__ = ["GreenroomSaver"]
 
@@ -115,6 +114,7 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         super().__init__(serde=serde)
         self._opened = Opened(runtime)
         self._threads = Threads(self._opened.runtime)
+        self._values = Values()
 
     # -- putting
 
@@ -141,10 +141,11 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
 
         def store(session: Session | None) -> dict[Any, object]:
             parent = _row(session, checkpoint_key(namespace, place.checkpoint)) if place.checkpoint else None
-            values: dict[Any, object] = {}
+            values: dict[bytes, bytes] = {}
             where = self._placed(session, checkpoint, new_versions, parent.held if parent is not None else {}, values)
-            values[key] = CheckpointRow(place.checkpoint, plain, about, where, namespace).packed()
-            return values
+            self._values.keep(values)
+            row = CheckpointRow(place.checkpoint, plain, about, where, namespace)
+            return {**{value_key(digest): content for digest, content in values.items()}, key: row.packed()}
 
         self._write(place.thread, store)
         return _config(config["configurable"]["thread_id"], namespace, checkpoint_id)
@@ -155,9 +156,10 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         checkpoint: Checkpoint,
         new_versions: ChannelVersions,
         before: Mapping[str, Held],
-        values: dict[Any, object],
+        values: dict[bytes, bytes],
     ) -> dict[str, Held]:
-        """Return where the value of each channel stands, and add those that are not stored yet to `values`."""
+        """Return where the value of each channel stands, and add those that are not stored yet to `values`, by their
+        hashes."""
         versions = checkpoint.get("channel_versions") or {}
         where: dict[str, Held] = {}
         for name, value in checkpoint.get("channel_values", {}).items():
@@ -165,24 +167,37 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
             if was is not None and mark and was.mark == mark and name not in (new_versions or ()):
                 where[name] = was
                 continue
-            known = {*_digests(session, was)} if session is not None and was is not None else set()
-            content, split = self._content(value, f"channel {shown(name)}", known, values)
+            before_it = self._digests(session, was) if session is not None and was is not None else ([], [])
+            content, split = self._content(value, f"channel {shown(name)}", *before_it, values)
             digest = digest_of(content) if len(content) > INLINE else b""
             where[name] = Held(mark, content if not digest else None, digest, split)
             if digest:
-                values[value_key(digest)] = content
+                values[digest] = content
         return where
 
-    def _content(self, value: object, what: str, known: set[bytes], values: dict[Any, object]) -> tuple[bytes, bool]:
-        """Return the bytes of a value, and whether they are the top of a tree. Those parts of it are added to `values`
-        that are not `known`."""
+    def _content(
+        self,
+        value: object,
+        what: str,
+        nodes: Sequence[bytes],
+        leaves: Sequence[bytes],
+        values: dict[bytes, bytes],
+    ) -> tuple[bytes, bool]:
+        """Return the bytes of a value, and whether they are the top of a tree. Its parts are added to `values`, without
+        the nodes and leaves that are stored already, under these hashes."""
         if not is_long(value):
             return packed_value(self._typed(value, what)), False
 
+        known = {*nodes, *leaves}
+
         def add(digest: bytes, content: bytes) -> None:
             if digest not in known:
-                values[value_key(digest)] = content
+                values[digest] = content
 
+        if type(self.serde) is JsonPlusSerializer:
+            form, packed = self._typed(value, what)
+            if form == "msgpack":
+                return write_list(packed, add, self._values.kept(leaves)), True
         return write_tree(self._all_typed(cast("list[object]", value), what), add), True
 
     def put_writes(
@@ -201,14 +216,19 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         if not new:
             return
 
-        def store(session: Session | None) -> dict[Any, object]:
-            found = session.records.get(key) if session is not None else None
-            rows = {row.index: row for row in WriteRow.all_of(found)} if found is not None else {}
+        def packed(rows: dict[int, WriteRow]) -> bytes:
             for row in new:
                 if row.index < 0 or row.index not in rows:
                     rows[row.index] = row
-            return {key: WriteRow.packed(list(rows.values()))}
+            return WriteRow.packed(list(rows.values()))
 
+        def store(session: Session | None) -> dict[Any, object]:
+            if session is not None and session.records.put_if_absent(key, first):
+                return {}
+            found = session.records.get(key) if session is not None else None
+            return {key: packed({row.index: row for row in WriteRow.all_of(found)}) if found is not None else first}
+
+        first = packed({})
         self._write(place.thread, store)
 
     def _write(self, thread: str, store: Callable[[Session | None], dict[Any, object]]) -> None:
@@ -217,8 +237,8 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
             for attempt in range(_ATTEMPTS):
                 try:
                     session = self._threads.find(thread)
-                    records = store(session)
-                    (session or self._threads.create(thread)).records.put_many(records)
+                    if records := store(session):
+                        (session or self._threads.create(thread)).records.put_many(records)
                     return
                 except SessionNotFound:  # somebody has deleted it, not by this saver
                     self._threads.forget(thread)
@@ -351,14 +371,26 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         return row.task, row.channel, self.serde.loads_typed(row.value)
 
     def _value(self, session: Session, where: Held) -> Any:
-        content = content_of(session, where)
+        content = self._content_of(session, where)
         if not where.split:
             return self.serde.loads_typed(typed_value(content))
-        elements = [*read_tree(content, lambda digest: read_value(session, digest))]
-        if type(self.serde) is JsonPlusSerializer and all(form == "msgpack" for form, _ in elements):
-            # Elements in MessagePack, one behind the other, are a list in MessagePack: it is read at once.
-            return self.serde.loads_typed(("msgpack", joined([each for _, each in elements])))
-        return [self.serde.loads_typed(each) for each in elements]
+        leaves = leaves_of(content, lambda digests: self._values.read(session, digests))
+        if type(self.serde) is JsonPlusSerializer and (packed := joined(leaves)) is not None:
+            return self.serde.loads_typed(("msgpack", packed))
+        return [self.serde.loads_typed(each) for each in elements_of(leaves)]
+
+    def _content_of(self, session: Session, where: Held) -> bytes:
+        """Return the bytes of a value, wherever they stand. Raises IntegrityError if they are no longer there."""
+        return where.inline if where.inline is not None else self._values.read(session, [where.hash])[0]
+
+    def _digests(self, session: Session, where: Held) -> tuple[builtins.list[bytes], builtins.list[bytes]]:
+        """Return the hashes of the nodes and of the leaves of a value that is a tree. A tree that has lost a node
+        counts as none."""
+        if where.split:
+            with suppress(IntegrityError):
+                top = self._content_of(session, where)
+                return digests_in(top, lambda digests: self._values.read(session, digests))
+        return [], []
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -620,13 +652,6 @@ def _keys(session: Session) -> list[bytes]:
 def _row(session: Session | None, key: bytes) -> CheckpointRow | None:
     record = _existing(session, key) if session is not None else None
     return CheckpointRow.of(record) if record is not None else None
-
-
-def _digests(session: Session, where: Held) -> Iterator[bytes]:
-    """Yield the hashes of all parts of a value that is a tree. A tree that has lost a node counts as none."""
-    if where.split:
-        with suppress(IntegrityError):
-            yield from digests_in(content_of(session, where), lambda digest: read_value(session, digest))
 
 
 def _found(session: Session, namespace: str, checkpoint: str | None) -> tuple[str, CheckpointRow] | None:

@@ -22,6 +22,10 @@ _MOST_KNOWN: Final = 4096
 @contextmanager
 def held(*keys: str) -> Iterator[None]:
     """Keep other writers away from the sessions with these keys."""
+    if len(keys) == 1:
+        with _LOCKS[hash(keys[0]) % len(_LOCKS)]:
+            yield
+        return
     with ExitStack() as locks:
         for number in sorted({hash(key) % len(_LOCKS) for key in keys}):
             locks.enter_context(_LOCKS[number])

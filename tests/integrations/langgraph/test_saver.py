@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,12 +15,15 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import ERROR, INTERRUPT, empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from greenroom.runtime import ArtifactTooLarge, IntegrityError, Runtime, RuntimeConfig, ValidationError
 from greenroom.runtime.integrations.langgraph import GreenroomSaver
+from greenroom.runtime.integrations.langgraph.values import Values, read_values
 
 
 @pytest.fixture
@@ -199,9 +203,48 @@ def test_lists_of_anything_come_back_as_they_were(saver: GreenroomSaver, lists: 
 @pytest.mark.parametrize("length", [8, 15, 16, 65535, 65536])
 def test_lists_of_any_length_come_back(saver: GreenroomSaver, length: int) -> None:
     log = [f"{number}" for number in range(length)]
-    found = saver.get_tuple(put(saver, {"log": log}))
+    stored = put(saver, {"log": log})
+    for reader in (saver, GreenroomSaver(saver._opened.runtime)):
+        found = reader.get_tuple(stored)
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"log": log}
+
+
+class Own(JsonPlusSerializer):
+    """A serializer of which the saver does not know how it writes lists."""
+
+
+@pytest.mark.parametrize(("writes", "reads"), [(JsonPlusSerializer, Own), (Own, JsonPlusSerializer), (Own, Own)])
+def test_lists_are_read_by_another_serializer_than_wrote_them(
+    saver: GreenroomSaver, writes: type[JsonPlusSerializer], reads: type[JsonPlusSerializer]
+) -> None:
+    runtime = saver._opened.runtime
+    log: list[object] = [{"n": number, "of": ["a", b"b", None, {"deep": [1.5]}]} for number in range(100)]
+    log += [
+        "x" * 5000,
+        b"bytes",
+        ["list"],
+        HumanMessage("hello", id="1"),
+        UUID(int=7),
+        {1, 2},
+        datetime.now(UTC),
+        "end",
+    ]
+    stored = put(GreenroomSaver(runtime, serde=writes()), {"log": log})
+    found = GreenroomSaver(runtime, serde=reads()).get_tuple(stored)
     assert found is not None
     assert found.checkpoint["channel_values"] == {"log": log}
+
+
+def test_what_is_kept_in_memory_is_bounded(saver: GreenroomSaver) -> None:
+    log = [f"{number} {'x' * 2000}" for number in range(100)]
+    put(saver, {"log": log})
+    session = saver._opened.runtime.session(key="langgraph:thread:1")
+    digests = [key[1:] for key in session.records.keys(b"v")]
+    values = Values(most=30_000)
+    for _ in range(2):
+        assert values.read(session, digests) == read_values(session, digests)
+        assert sum(map(len, values._kept.values())) == values._size <= 30_000
 
 
 @pytest.mark.parametrize("window", [3000, 50])
@@ -224,6 +267,7 @@ def test_a_checkpoint_that_has_lost_a_part_says_so_and_the_others_are_read(saver
     stored = put(saver, {"log": [f"{number} {'x' * 200}" for number in range(3000)]}, whole)
     session = saver._opened.runtime.session(key="langgraph:thread:1")
     session.records.delete_many(session.records.keys(b"v")[::3])
+    saver = GreenroomSaver(saver._opened.runtime)  # the other one has what it has put in memory
     with pytest.raises(IntegrityError):
         saver.get_tuple(stored)
     assert saver.get_tuple(whole) is not None

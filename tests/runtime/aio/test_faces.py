@@ -124,6 +124,7 @@ RECORDS: dict[str, Callable[[Any], Awaitable[object]]] = {
     "delete": lambda r: r.delete("r"),
     "delete_many": lambda r: r.delete_many(each for each in ("r", "none")),
     "get": lambda r: r.get("r", as_=int),
+    "get_many": lambda r: r.get_many(each for each in ("r", "none")),
     "count": lambda r: r.count(),
 }
 BEFORE = {"resume": ["suspend"], "archive": ["complete"], "revoke": ["share_artifact"], "revoke_scope": ["grant_scope"]}

@@ -220,6 +220,7 @@ def test_a_key_that_cannot_be_is_refused(session: Session, key: Any) -> None:
         lambda: records.put(key, 1),
         lambda: records.put_if_absent(key, 1),
         lambda: records.get(key),
+        lambda: records.get_many([b"a", key]),
         lambda: records.delete(key),
         lambda: records.delete_many([b"a", key]),
     ):

@@ -44,6 +44,10 @@ def check_the_others(session: Session, damaged: bytes) -> None:
     assert session.records.keys() == list(VALUES)
     with pytest.raises(IntegrityError):
         session.records.scan()
+    with pytest.raises(IntegrityError):
+        session.records.get_many([*VALUES])
+    others = [key for key in VALUES if key != damaged]
+    assert session.records.get_many(others) == {key: VALUES[key] for key in others}
     assert session.records.scan(after=damaged) == [row for row in VALUES.items() if row[0] > damaged]
 
 

@@ -87,6 +87,10 @@ class Records(RuleBasedStateMachine):
     def get(self, key: bytes) -> None:
         assert self.session.records.get(key, "none") == self.model.get(key, "none")
 
+    @rule(keys=st.lists(KEYS, max_size=4))
+    def get_many(self, keys: list[bytes]) -> None:
+        assert self.session.records.get_many(keys) == {key: self.model[key] for key in keys if key in self.model}
+
     @rule(prefix=PREFIXES, after=st.none() | KEYS, reverse=st.booleans(), limit=st.none() | st.integers(0, 4))
     def scan(self, prefix: bytes, after: bytes | None, reverse: bool, limit: int | None) -> None:
         rows = [
