@@ -47,7 +47,7 @@ class CallPath(Protocol):
 
 def _called(state: SessionState, command: RecordCall, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
-    if command.kind == "agent":
+    if command.kind == "agent" and "crossing" not in command.data:  # what was recorded is spent already
         require_budget(state, limits)
     return [PendingEvent(command.type, command.stored_fields())]
 

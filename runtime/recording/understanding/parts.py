@@ -10,7 +10,7 @@ from greenroom.storage.common.message_text import text_of
 
 from .bodies import json_of, text_or_none
 
-__all__ = ["ToolCall", "ToolResult", "calls_in", "decoded", "reasoning_in", "results_in", "said_in"]
+__all__ = ["ToolCall", "ToolResult", "calls_in", "decoded", "is_reasoning", "reasoning_in", "results_in", "said_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class ToolResult:
 _THINKING: Final = ("thinking", "redacted_thinking", "reasoning", "reasoningContent")
 
 
-def _is_reasoning(part: Any) -> bool:
+def is_reasoning(part: Any) -> bool:
+    """Return whether a part is what the model thinks, in any provider's form."""
     return isinstance(part, dict) and (
         part.get("type") in _THINKING or "reasoningContent" in part or part.get("thought") is True
     )
@@ -45,7 +46,7 @@ def said_in(turn: Turn) -> str:
     """Return the text of a turn without reasoning and results of tools."""
     content = turn.content
     if isinstance(content, list):
-        return text_of([part for part in content if not _is_reasoning(part) and not _results(part)])
+        return text_of([part for part in content if not is_reasoning(part) and not _results(part)])
     refusal = turn.metadata.get("refusal")
     return content or (refusal if isinstance(refusal, str) else "")
 
@@ -54,7 +55,7 @@ def reasoning_in(turn: Turn) -> str:
     """Return the reasoning that a turn shows."""
     beside = next((text for key in ("reasoning_content", "reasoning") if (text := text_of(turn.metadata.get(key)))), "")
     if isinstance(turn.content, list):
-        return beside + "".join(text_of(part) for part in turn.content if _is_reasoning(part))
+        return beside + "".join(text_of(part) for part in turn.content if is_reasoning(part))
     return beside
 
 
