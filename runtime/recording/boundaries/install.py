@@ -16,10 +16,11 @@ from greenroom.storage.errors import ConfigurationError
 __all__ = ["BOUNDARIES", "install", "is_installed"]
 
 BOUNDARIES: Final = {
-    "httpx": "httpx",
-    "httpx2": "httpx",
-    "urllib3": "urllib3",
-    "aiohttp": "aiohttp",
+    "http.client": "http.client",
+    "httpx": "http.httpx",
+    "httpx2": "http.httpx",
+    "urllib3": "http.urllib3",
+    "aiohttp": "http.aiohttp",
     "mcp": "mcp",
 }
 """The module of this package that patches a library, by the name of the library."""
