@@ -17,13 +17,18 @@ __all__ = ["BOUNDARIES", "install", "is_installed"]
 
 BOUNDARIES: Final = {
     "http.client": "http.client",
-    "httpx": "http.httpx",
-    "httpx2": "http.httpx",
-    "urllib3": "http.urllib3",
-    "aiohttp": "http.aiohttp",
-    "mcp": "mcp",
+    "httpx": "httpx",
+    "httpx2": "httpx",
+    "urllib3": "urllib3",
+    "aiohttp": "aiohttp",
+    "mcp.client._memory": "mcp",
+    "mcp.client.session": "mcp",
+    "mcp.client.sse": "mcp",
+    "mcp.client.stdio": "mcp",
+    "mcp.client.streamable_http": "mcp",
+    "mcp.client.subscriptions": "mcp",
 }
-"""The module of this package that patches a library, by the name of the library."""
+"""The module of this package that patches a library, by the name of the library, or of a module in it."""
 
 
 def install() -> None:

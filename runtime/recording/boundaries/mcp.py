@@ -24,17 +24,7 @@ from greenroom.runtime.recording.tape.values import give_back, hold, hold_loosel
 from .cancelled import until_cancelled
 from .mcp_transports import label_of, patch_transport, permit_live
 
-__all__ = ["MODULES", "patch"]
-
-MODULES: Final = (
-    "mcp.client.session",
-    "mcp.client.subscriptions",
-    "mcp.client.stdio",
-    "mcp.client.streamable_http",
-    "mcp.client.sse",
-    "mcp.client._memory",
-)
-"""The modules that `patch` takes."""
+__all__ = ["patch"]
 
 _LISTEN: Final = "subscriptions/listen"
 _SUBSCRIPTION: Final = "io.modelcontextprotocol/subscriptionId"

@@ -16,7 +16,7 @@ from threading import get_ident
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
-__all__ = ["Lane", "current", "entered", "started_by", "work"]
+__all__ = ["Lane", "begin_anew", "current", "entered", "started_by", "work"]
 
 T = TypeVar("T")
 
@@ -73,6 +73,11 @@ def current() -> Lane:
     lane = Lane(f"{lane.name}@{own.name}", owner=lane.owner)
     _here.set(lane)
     return lane
+
+
+def begin_anew() -> None:
+    """Let the names of the lanes that this thread starts count from the beginning: what ran in it before is over."""
+    _of_thread.lane = None
 
 
 @contextmanager

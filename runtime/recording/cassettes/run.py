@@ -1,0 +1,138 @@
+"""The run of one test with a cassette: recorded, or answered from what was recorded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Final, TypeVar
+
+from greenroom.runtime.recording.boundaries.install import install
+from greenroom.runtime.recording.tape import lanes
+from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
+from greenroom.runtime.recording.tape.player import Player
+from greenroom.runtime.recording.tape.recorder import Recorder
+from greenroom.runtime.recording.tape.reels import Pending, set_process_reel
+
+from .changes import changes_between
+
+__all__ = ["CassetteRun"]
+
+T = TypeVar("T")
+
+_MOST_TOLD: Final = 10
+
+
+class CassetteRun:
+    """What `greenroom_recording` gives to a test. While it runs, all code of the process is recorded or answered."""
+
+    def __init__(self, name: str, path: Path | None, tape: Tape | None) -> None:
+        """Begin a replay of a tape, or without one a recording."""
+        self.name = name
+        self.path = path
+        """The bundle; None for a session of a store."""
+        self.tape = tape if tape is not None else Tape({"command": ["pytest", name], "started_at": time.time_ns()})
+        self.is_recording = tape is None
+        self.player: Player | None = None
+        self._watched: _Watched | None = None
+        self._recorder: Recorder | None = None
+
+    def begin(self) -> None:
+        """Let all that crosses a boundary from now on be recorded or answered."""
+        install()
+        lanes.begin_anew()
+        if self.is_recording:
+            self._recorder = Recorder(_InMemory(self.tape))
+            set_process_reel(self._recorder)
+        else:
+            self.player = Player(self.tape)
+            self._watched = _Watched(self.player, self.tape)
+            set_process_reel(self._watched)
+
+    def end(self) -> None:
+        """End the recording or the replay."""
+        set_process_reel(None)
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def problems(self) -> list[str]:
+        """Return what the test does otherwise than when it was recorded, as paragraphs. Ends the replay."""
+        if self.player is None or self._watched is None:
+            return []
+        self.player.end()
+        return list(self._watched.told())
+
+
+class _InMemory:
+    """A sink that appends to a tape."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    def crossing(self, crossing: Crossing) -> None:
+        self._tape.crossings.append(crossing)
+
+    def reads(self, reads: Reads) -> None:
+        self._tape.reads.append(reads)
+
+    def close(self) -> None:
+        """Nothing is on the way."""
+
+
+class _Watched:
+    """A player, and what it was asked for in place of what was recorded."""
+
+    def __init__(self, player: Player, tape: Tape) -> None:
+        self._player = player
+        self._crossings = {each.number: each for each in tape.crossings}
+        self._lock = threading.Lock()
+        self._given: dict[int, Mapping[str, Any]] = {}
+        """The inputs of now, by the number of the crossing that has answered."""
+
+    def begin(
+        self,
+        kind: str,
+        name: str,
+        input: Mapping[str, Any],
+        *,
+        key: bytes | None = None,
+        frame: FrameType | None = None,
+    ) -> Pending:
+        """Ask the player."""
+        import sys
+
+        with self._lock:
+            known = len(self._player.report.drifts)
+            pending = self._player.begin(kind, name, input, key=key, frame=frame or sys._getframe(1))
+            for each in self._player.report.drifts[known:]:
+                if each.what == "drifted":
+                    self._given[each.number] = input
+        return pending
+
+    def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
+        """Ask the player."""
+        return self._player.read(kind, name, code, line, live)
+
+    def told(self) -> Iterator[str]:
+        """Yield what was other than recorded, each in a paragraph."""
+        report = self._player.report
+        if report.refused is not None:
+            yield report.refused
+        told = 0
+        for each in report.drifts:
+            if each.what not in ("drifted", "unused"):
+                continue
+            told += 1
+            if told > _MOST_TOLD:
+                yield f"… and {report.drifted + report.unused - _MOST_TOLD} more"
+                return
+            where = f"call {each.number}, {each.name}"
+            if each.what == "unused":
+                yield f"{where}: recorded at {each.place}, and not made now"
+                continue
+            recorded = self._crossings.get(each.number)
+            given = self._given.get(each.number)
+            lines = changes_between(each.kind, recorded.input, given) if recorded and given is not None else []
+            yield "\n".join([f"{where}: not what was recorded at {each.place}", *(lines or [each.difference])])
