@@ -140,7 +140,7 @@ def _tell_view(view: ContextView) -> None:
         parts.append(("system", view.system_prompt))
     parts += [("tools", ", ".join(map(_tool_name, view.tools)))] if view.tools else []
     parts += [(f"parameter {name}", value) for name, value in sorted(view.parameters.items())]
-    parts += [("input", view.input)] if view.kind == "agent" else []
+    parts += [("input", view.input)] if view.input is not None else []
     parts += [(str(each.get("role", "")), _message(each)) for each in view.messages]
     parts += [("reply", _message(view.reply))] if view.reply is not None else []
     parts += [("error", view.error)] if view.error is not None else []

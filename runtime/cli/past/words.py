@@ -96,7 +96,8 @@ def _message(data: Mapping[str, Any]) -> str:
 
 
 def _called(data: Mapping[str, Any]) -> str:
-    return f"{data['name']} {_text(data.get('input'))}"
+    given = data.get("input")
+    return f"{data['name']} {_text(given)}" if given is not None else str(data["name"])
 
 
 def _returned(data: Mapping[str, Any]) -> str:

@@ -32,20 +32,25 @@ class Call:
     agent: str
     upto: int
     """The event after which the conversation was as the model saw it."""
+    thread: int | None = None
+    """The conversation of a recorded call: one run may hold several."""
 
 
 def calls_of(recorded: Recorded) -> list[Call]:
     """Return the calls of models in a session. If greenroom made any, these are the calls; otherwise the assistant's
     turns are."""
-    agents: list[tuple[int, str]] = []
+    agents: list[tuple[int, str, int | None]] = []
     turns: list[tuple[int, str]] = []
     for sequence, stored in recorded.stored(0, None, lambda each: each.type in (CALLED, ADDED, STARTED)):
         if stored.type == CALLED:
-            agents.append((sequence, str(stored.data["name"])))
+            agents.append((sequence, str(stored.data["name"]), stored.data.get("thread")))
         elif not agents and role_of(stored.data["role"]) == "assistant":
             turns.append((sequence, str(stored.data.get("name") or "assistant")))
     if agents:
-        return [Call(sequence, number, "agent", name, sequence) for number, (sequence, name) in enumerate(agents, 1)]
+        return [
+            Call(sequence, number, "agent", name, sequence, thread)
+            for number, (sequence, name, thread) in enumerate(agents, 1)
+        ]
     return [Call(sequence, number, "message", name, sequence - 1) for number, (sequence, name) in enumerate(turns, 1)]
 
 
@@ -54,7 +59,8 @@ def context_of(recorded: Recorded, call: int | None, number: int | None, upto: i
     ReplayError if there is no such call."""
     calls = calls_of(recorded)
     found = _found(recorded, calls, call, number, recorded.last if upto is None else upto)
-    before = next((each for each in reversed(calls[: found.number - 1]) if each.agent == found.agent), None)
+    earlier = reversed(calls[: found.number - 1])
+    before = next((each for each in earlier if each.thread == found.thread and each.agent == found.agent), None)
     view = _given(recorded, found, len(calls))
     if before is None:
         return view
@@ -168,7 +174,7 @@ def _of_agent(
         system_prompt=system,
         tools=tuple(tools),
         parameters=dict(data.get("parameters") or {}),
-        input=input,
+        input=input if "crossing" not in data else None,  # a recorded call has nothing but its messages
         messages=messages,
         reply=returned.get("result"),
         error=returned.get("error"),

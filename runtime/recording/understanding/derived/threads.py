@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
+from greenroom.runtime.ingest.records import Turn
 from greenroom.runtime.recording.understanding.model import ModelCall
 
 from .marks import Said, said
@@ -17,6 +19,7 @@ __all__ = ["Place", "Thread", "Threads", "marked", "place_after", "shared"]
 _MOST: Final = 256
 """The conversations that are remembered, by their last calls."""
 _MOST_RESPONSES: Final = 4096
+_NEAR: Final = 4
 
 
 @dataclass(eq=False, slots=True)
@@ -70,7 +73,7 @@ class Threads:
 
         A call goes on with a thread if it was given all of that; or, of a thread that was cut short or edited, the last
         turn and what is before it. Any other call begins a thread of its own."""
-        given = [said(turn) for turn in call.messages]
+        given = self._marked(call.messages)
         thread, new = self._after_response(call.previous)
         if thread is not None:
             begin = [*thread.said[:new], *given]
@@ -97,6 +100,15 @@ class Threads:
             if len(self._responses) > _MOST_RESPONSES:
                 self._responses.popitem(last=False)
         return reply
+
+    def _marked(self, turns: Sequence[Turn]) -> list[Said]:
+        """Return turns with their marks. Most were in one of the last calls at the same place, and are marked."""
+        near = [thread.said for thread in islice(reversed(self._threads.values()), _NEAR)]
+        given: list[Said] = []
+        for at, turn in enumerate(turns):
+            known = next((each[at] for each in near if at < len(each) and each[at].turn == turn), None)
+            given.append(known if known is not None else said(turn))
+        return given
 
     def _made(self, begin: list[Said]) -> Thread:
         self._number += 1
