@@ -102,9 +102,9 @@ class _Requests(BaseHTTPRequestHandler):
                 self._events(_response_stream(asked)) if asked.get("stream") else self._json(_response(asked))
             case ["v1", "messages"]:
                 self._events(_message_stream(asked)) if asked.get("stream") else self._json(_message(asked))
-            case ["v1beta", "models", model] if model.endswith(":generateContent"):
+            case ["v1" | "v1beta", "models", model] if model.endswith(":generateContent"):
                 self._json(_gemini(asked))
-            case ["v1beta", "models", model] if model.endswith(":streamGenerateContent"):
+            case ["v1" | "v1beta", "models", model] if model.endswith(":streamGenerateContent"):
                 self._events(_gemini_stream(asked))
             case ["model", _, "converse"]:
                 self._json(_converse(asked))
