@@ -17,10 +17,10 @@ __all__ = ["BOUNDARIES", "install", "is_installed"]
 
 BOUNDARIES: Final = {
     "http.client": "http.client",
-    "httpx": "httpx",
-    "httpx2": "httpx",
-    "urllib3": "urllib3",
-    "aiohttp": "aiohttp",
+    "httpx": "http.httpx",
+    "httpx2": "http.httpx",
+    "urllib3": "http.urllib3",
+    "aiohttp": "http.aiohttp",
     "mcp.client._memory": "mcp",
     "mcp.client.session": "mcp",
     "mcp.client.sse": "mcp",

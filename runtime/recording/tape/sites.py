@@ -18,7 +18,7 @@ __all__ = ["function_of", "is_own", "place", "place_of", "set_own_packages"]
 _MOST: Final = 50_000
 """Code objects that are remembered. A program that makes code without end makes them be looked at again."""
 _INSTALLED: Final = ("/site-packages/", "/dist-packages/")
-_GREENROOM: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_GREENROOM: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 _INTERACTIVE: Final = ("<stdin>", "<ipython-input", "<python-input")
 _STANDARD: Final = tuple(
     {

@@ -6,19 +6,13 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
-import httpx2
 import pytest
-import urllib3
 
-from greenroom.runtime.recording.boundaries import httpx as httpx_boundary
-from greenroom.runtime.recording.boundaries import urllib3 as urllib3_boundary
+from greenroom.runtime.recording.boundaries.install import install
 
 from .fake_models import FakeModels
 
-httpx_boundary.patch(httpx)
-httpx_boundary.patch(httpx2)
-urllib3_boundary.patch(urllib3)
+install()
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ class _Requests(BaseHTTPRequestHandler):
                 self.wfile.write(b"all of it")
                 self.close_connection = True
             case ["status", status]:
-                self._whole(_id("status").encode(), status=int(status))
+                self._whole(b"" if status == "204" else _id("status").encode(), status=int(status))
             case _:
                 self._whole(b"unknown", status=404)
 

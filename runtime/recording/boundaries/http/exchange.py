@@ -14,12 +14,11 @@ from greenroom.storage.errors import ReplayError
 
 from ...tape.errors import held_error, raised_again
 from ...tape.reels import Pending
+from ..cancelled import until_cancelled
 from .secrets import clean_answer_headers, clean_text
 
 __all__ = ["Exchange", "Replayed", "end_open", "fail", "recorded_head", "recorded_head_async"]
 
-_LONGEST_HANG: Final = 60.0
-"""Seconds that a replay waits for the program to cancel what it had cancelled when it was recorded."""
 _LAST_EVENT: Final = b"data: [DONE]\n\n"
 
 
@@ -52,8 +51,17 @@ class Exchange:
         self.over = False
         _open.add(self)
 
-    def chunk(self, data: bytes) -> None:
-        """Take a chunk of the body, just before the program gets it."""
+    @property
+    def has_chunks(self) -> bool:
+        """Whether the body has begun."""
+        return bool(self._chunks)
+
+    def chunk(self, data: bytes, *, joined: bool = False) -> None:
+        """Take a chunk of the body, just before the program gets it. It is `joined` to the one before if the program
+        has not read that yet, so that it gets both at once."""
+        if joined:
+            self._chunks[-1] += data
+            return
         now = perf_counter_ns()
         self._gaps.append(now - self._last)
         self._last = now
@@ -132,8 +140,7 @@ class Replayed:
             await self._pending.atick()
             yield chunk
         if (error := self._recorded.get("error")) is not None:
-            if _is_cancelled(error):
-                await _until_cancelled()
+            await _until_cancelled(self._recorded)
             await self._pending.atick()
             raise raised_again(error)
         self._check_complete()
@@ -165,9 +172,8 @@ def recorded_head(pending: Pending) -> Mapping[str, Any]:
 async def recorded_head_async(pending: Pending) -> Mapping[str, Any]:
     """Do the same without holding the event loop."""
     assert pending.recorded is not None
-    error = pending.recorded.get("error")
-    if "status" not in pending.recorded and error is not None and _is_cancelled(error):
-        await _until_cancelled()
+    if "status" not in pending.recorded:
+        await _until_cancelled(pending.recorded)
     await pending.atick()
     return _head(pending.recorded)
 
@@ -183,10 +189,6 @@ def _head(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
     return recorded
 
 
-def _is_cancelled(error: Mapping[str, Any]) -> bool:
-    return error.get("module") == "asyncio.exceptions" and error.get("name") == "CancelledError"
-
-
 def _held_without_secrets(error: BaseException) -> dict[str, Any]:
     held: dict[str, Any] = _without_secrets(held_error(error))
     return held
@@ -200,11 +202,11 @@ def _without_secrets(value: Any) -> Any:
     return [_without_secrets(each) for each in value] if isinstance(value, list) else value
 
 
-async def _until_cancelled() -> None:
-    """Wait until the program cancels, as it had done when it was recorded: there was no other outcome. Raises
-    ReplayError if it does not."""
-    await asyncio.sleep(_LONGEST_HANG)
-    raise ReplayError(
-        f"the program had cancelled this call when it was recorded, and has not within {_LONGEST_HANG:.0f} seconds of"
-        " the replay: there is no outcome to answer with. Record anew, or fork before this call"
-    )
+async def _until_cancelled(recorded: Mapping[str, Any]) -> None:
+    """Wait until the program cancels, if it had cancelled when it was recorded: there was no other outcome."""
+    await until_cancelled(recorded)
+    if recorded["error"].get("name") == "CancelledError":
+        raise ReplayError(
+            "the program had cancelled this call when it was recorded, and does not in the replay: there is no outcome"
+            " to answer with. Record anew, or fork before this call"
+        )

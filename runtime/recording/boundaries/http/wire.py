@@ -13,7 +13,7 @@ from typing import Any
 from ...tape.reels import Pending
 from .exchange import Exchange, Replayed, recorded_head
 
-__all__ = ["RecordedSocket", "read_body", "tap"]
+__all__ = ["RecordedSocket", "bytes_of_body", "bytes_of_head", "is_chunked", "read_body", "tap"]
 
 
 def tap(pending: Pending, response: HTTPResponse) -> Exchange:
@@ -169,17 +169,28 @@ class _RecordedFile(io.RawIOBase):
 
 def _pieces(pending: Pending) -> Iterator[bytes]:
     recorded = recorded_head(pending)
-    yield _head(recorded)
-    chunked = any(
-        name.lower() == "transfer-encoding" and "chunked" in value.lower() for name, value in recorded["headers"]
-    )
+    yield bytes_of_head(recorded)
+    chunked = is_chunked(recorded)
     for chunk in Replayed(pending, recorded):
-        yield b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk
+        yield bytes_of_body(chunk, chunked)
     if chunked:
         yield b"0\r\n\r\n"
 
 
-def _head(recorded: Mapping[str, Any]) -> bytes:
+def is_chunked(recorded: Mapping[str, Any]) -> bool:
+    """Return whether a recorded response came in chunks of HTTP/1.1."""
+    return any(
+        name.lower() == "transfer-encoding" and "chunked" in value.lower() for name, value in recorded["headers"]
+    )
+
+
+def bytes_of_body(chunk: bytes, chunked: bool) -> bytes:
+    """Return a piece of a body as it stands on the wire."""
+    return b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk
+
+
+def bytes_of_head(recorded: Mapping[str, Any]) -> bytes:
+    """Return the head of a recorded response as it stands on the wire."""
     version = "HTTP/1.0" if recorded["version"] == "HTTP/1.0" else "HTTP/1.1"
     lines = [f"{version} {recorded['status']} {recorded['reason']}"]
     lines += (f"{name}: {value}" for name, value in recorded["headers"])

@@ -11,10 +11,10 @@ from http.client import HTTPConnection, HTTPResponse
 from types import ModuleType
 from typing import Any, Final
 
-from ..tape.errors import raised_again
-from ..tape.reels import Pending, Reel, active, inside
-from .http import ask, changed_headers, changed_url, fail
-from .http.wire import RecordedSocket, read_body, tap
+from ...tape.errors import raised_again
+from ...tape.reels import Pending, Reel, active, inside
+from . import ask, changed_headers, changed_url, fail
+from .wire import RecordedSocket, read_body, tap
 
 __all__ = ["patch"]
 

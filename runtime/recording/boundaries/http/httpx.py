@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from types import ModuleType
 from typing import Any, Final
 
-from ..tape.reels import Pending, Reel, active, inside
-from .http import Exchange, Replayed, ask, changed_headers, changed_url, fail, recorded_head, recorded_head_async
+from ...tape.reels import Pending, Reel, active, inside
+from . import Exchange, Replayed, ask, changed_headers, changed_url, fail, recorded_head, recorded_head_async
 
 __all__ = ["patch"]
 
