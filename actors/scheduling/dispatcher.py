@@ -47,7 +47,7 @@ from pykka._envelope import Envelope
 
 from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded
 
-from .futures import NOW, DeferredReply, OperationEnvelope, PooledFuture, Unfinished, WouldWait
+from .futures import NOW, DeferredReply, OperationEnvelope, PooledFuture, WouldWait
 from .operation import CURRENT
 from .turn import Turn, interrupted
 
@@ -166,7 +166,7 @@ class PooledActor(pykka.Actor):
         """Send a message and return the reply, or raise what its handling raised.
 
         Raises OperationTimeout after `timeout` seconds, ResourceLimitExceeded when the mailbox is full. With `NOW` for
-        a timeout, raises WouldWait if another thread handles messages, and Unfinished in place of a deferred reply.
+        a timeout, raises WouldWait if another thread handles messages, and Unfinished for a reply that is not brief.
         """
         if not self._held:
             turn = self._turn
@@ -195,9 +195,7 @@ class PooledActor(pykka.Actor):
                     except RuntimeError:
                         pass  # it was not ours
             if reply.__class__ is DeferredReply:
-                if timeout is NOW:
-                    raise Unfinished(reply)
-                return reply.finish()
+                return reply.finish() if timeout is not NOW else reply.finish_now()
         else:
             self.refuse_within()
         if timeout is NOW:

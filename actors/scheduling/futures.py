@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -61,14 +62,30 @@ class DeferredReply:
 
     So an actor waits neither for a disk nor for large content to be read. `always` means that the work is more than a
     reply, and is done even if nobody waits for it. `syncs` means that it waits until the newest changes are on disk.
+    `brief` does the work if it takes some microseconds, and raises WouldWait if it finds that it takes longer.
     """
 
-    __slots__ = ("always", "finish", "syncs")
+    __slots__ = ("always", "brief", "finish", "syncs")
 
-    def __init__(self, finish: Callable[[], Any], *, always: bool = False, syncs: bool = False) -> None:
+    def __init__(
+        self,
+        finish: Callable[[], Any],
+        *,
+        always: bool = False,
+        syncs: bool = False,
+        brief: Callable[[], Any] | None = None,
+    ) -> None:
         self.finish = finish
         self.always = always
         self.syncs = syncs
+        self.brief = brief
+
+    def finish_now(self) -> Any:
+        """Return the reply if it takes no time. Raises Unfinished if it does."""
+        if self.brief is not None:
+            with contextlib.suppress(WouldWait):
+                return self.brief()
+        raise Unfinished(self)
 
 
 def finished(reply: Any) -> Any:

@@ -544,9 +544,7 @@ class SessionActor(PooledActor):
                 if command.__class__ in _UNCOUNTED:
                     operations -= 1
                 self.decided = sequence + len(drafts)
-                if sequence and (
-                    operations >= self._alarms[0] or len(drafts) > 1 or may_alert(state, self._alarms, drafts[0])
-                ):
+                if sequence and (operations >= self._alarms[0] or may_alert(state, self._alarms, drafts)):
                     drafts = self._with_notes(drafts, operations)
                 context = None
                 correlation = state.correlation_id if sequence else drafts[0].data["correlation_id"]

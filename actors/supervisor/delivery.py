@@ -52,7 +52,7 @@ _BRIEF: Final = frozenset(
     {
         m.SetVariable, m.GetVariable, m.DeleteVariable, m.GetInfo, GetConfig,
         m.AddMessage, m.AddMessages, m.EditMessage, m.RetractMessage, m.PopMessage, m.StartMessage, m.ContinueMessage,
-        m.FinishMessage, m.PutRecords, m.GetRecord, m.AddTag, m.RemoveTag, m.SetTags, m.UpdateMetadata,
+        m.FinishMessage, m.PutRecords, m.GetRecord, m.GetMessages, m.AddTag, m.RemoveTag, m.SetTags, m.UpdateMetadata,
         m.RenameSession, m.DescribeSession, m.SuspendSession, m.ResumeSession, m.CompleteSession, m.FailSession,
         m.StoreArtifact, m.GetArtifactInfo, PublishEvent,
     }

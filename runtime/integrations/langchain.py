@@ -25,7 +25,7 @@ from greenroom.runtime.messages import AddMessage
 
 from .keys import key_of
 from .opening import Opened
-from .turns import Conversation, as_turn, called, kept, openai_call, whole
+from .turns import KEPT, WHOLE, Conversation, as_turn, called, drained, in_parts, openai_call, whole
 
 __all__ = ["GreenroomChatMessageHistory"]
 
@@ -91,7 +91,10 @@ class GreenroomChatMessageHistory(BaseChatMessageHistory):
 
     def last(self, limit: int | None = None) -> list[BaseMessage]:
         """Return the newest `limit` messages, oldest first, without reading the others."""
-        return messages_from_dict([_payload(turn) for turn in self._conversation.turns(limit)])
+        messages: list[BaseMessage] = []
+        for part in in_parts(map(_payload, drained(self._conversation.turns(limit)))):
+            messages += messages_from_dict(part)
+        return messages
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages in one write: all of them or none."""
@@ -162,9 +165,10 @@ def _has_uses(content: object) -> bool:
 
 def _payload(turn: Message) -> dict[str, Any]:
     """Return the message that a turn was made of; of a turn by another hand, a message that says the same."""
-    if (message := whole(turn)) is not None:
-        return dict(message)
-    rest = kept(turn) or {}
+    metadata = turn.metadata
+    if WHOLE in metadata:
+        return dict(whole(turn))
+    rest: Any = metadata.get(KEPT) or {}
     content = turn.content
     data: dict[str, Any] = {"content": content if content is not None else ""}
     if "data" in rest:

@@ -18,6 +18,7 @@ from greenroom.runtime.messages import AddMessage, AddMessages, Command, GetMess
 
 from .keys import key_of
 from .opening import Opened
+from .turns import drained
 
 try:
     from agents.memory import SessionSettings
@@ -156,7 +157,7 @@ class GreenroomSession:
     # -- the same, synchronously
 
     def _read(self, limit: int | None) -> list[Any]:
-        return [_item(turn) for turn in self._newest(limit)]
+        return [_item(turn) for turn in drained(self._newest(limit))]
 
     def _newest(self, limit: int | None) -> list[Message]:
         return self._existing(lambda session: session.messages(limit), [])

@@ -13,11 +13,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias, cast
 
 try:
-    from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelRequest, ModelResponse
+    from pydantic_ai.messages import (
+        ModelMessage,
+        ModelMessagesTypeAdapter,
+        ModelRequest,
+        ModelResponse,
+        SystemPromptPart,
+        TextPart,
+        ThinkingPart,
+        ToolCallPart,
+        ToolReturnPart,
+        UserPromptPart,
+    )
 except ImportError as error:
     raise ImportError("Pydantic AI is needed: pip install greenroom[pydantic-ai]") from error
 
@@ -26,7 +37,7 @@ from greenroom.runtime.messages import AddMessage
 
 from .keys import key_of
 from .opening import Opened
-from .turns import Conversation, as_turn, called, kept, openai_call, whole
+from .turns import KEPT, WHOLE, Conversation, as_turn, called, drained, in_parts, openai_call, whole
 
 __all__ = ["GreenroomMessageHistory"]
 
@@ -38,6 +49,13 @@ _OPTIONAL: Final = frozenset(
     each.name for kind in (ModelRequest, ModelResponse) for each in dataclasses.fields(kind) if each.default is None
 )
 """The fields of messages that are None by default: then they are not stored."""
+_NO_USAGE: Final = ModelMessagesTypeAdapter.dump_python([ModelResponse([])], mode="json")[0]["usage"]
+"""The usage of a message that says nothing of it: it is not stored."""
+_OPTIONAL_OF_PARTS: Final[dict[str, frozenset[str]]] = {
+    kind.part_kind: frozenset(each.name for each in dataclasses.fields(kind) if each.default is None) - {"args"}
+    for kind in (UserPromptPart, SystemPromptPart, TextPart, ThinkingPart, ToolCallPart, ToolReturnPart)
+}
+"""The same for parts by their kinds."""
 _CONTINUES: Final = "continues"
 """The field of a turn's metadata by which it is a further part of the message before it: one request of Pydantic AI can
 have a system prompt, results of tools and words of the user."""
@@ -65,7 +83,10 @@ class GreenroomMessageHistory:
 
     def load(self) -> list[ModelMessage]:
         """Return all messages, oldest first: what `agent.run(…, message_history=…)` takes."""
-        return ModelMessagesTypeAdapter.validate_python(_messages(self._conversation.turns()))
+        messages: list[ModelMessage] = []
+        for part in in_parts(_messages(drained(self._conversation.turns()))):
+            messages += ModelMessagesTypeAdapter.validate_python(part)
+        return messages
 
     def save(self, messages: Sequence[ModelMessage]) -> None:
         """Put these messages, such as `result.all_messages()`, in place of all that are there, in one write. Those that
@@ -115,7 +136,9 @@ def _pieces(messages: Sequence[ModelMessage]) -> list[Payload]:
     pieces: list[Payload] = []
     for full in payloads:
         payload = {key: full[key] for key in full if full[key] is not None or key not in _OPTIONAL}
-        parts = payload["parts"]
+        if payload.get("usage") == _NO_USAGE:
+            del payload["usage"]
+        parts = [_told(part) for part in payload["parts"]]
         role = "assistant" if payload["kind"] == "response" else None
         begin = 0
         for place in range(1, len(parts) + 1):
@@ -126,6 +149,12 @@ def _pieces(messages: Sequence[ModelMessage]) -> list[Payload]:
         if not parts:
             pieces.append({**payload, "role": role or "user"})
     return pieces
+
+
+def _told(part: Payload) -> Payload:
+    """Return a part without the fields that are None by default."""
+    optional = _OPTIONAL_OF_PARTS.get(part["part_kind"], ())
+    return {key: value for key, value in part.items() if value is not None or key not in optional}
 
 
 def _role(part: Payload) -> str:
@@ -168,21 +197,24 @@ def _turn(piece: Payload) -> AddMessage:
 
 def _piece(turn: Message) -> Payload:
     """Return the piece of a message that a turn was made of; of a turn by another hand, one that says the same."""
-    if (piece := whole(turn)) is not None:
-        return dict(piece)
-    rest = kept(turn)
+    metadata = turn.metadata
+    if WHOLE in metadata:
+        return dict(whole(turn))
+    rest = metadata.get(KEPT)
     if not isinstance(rest, dict):
         return _foreign(turn)
-    rest = dict(rest)
-    part, details, results = rest.pop("part", None), rest.pop("calls", []), rest.pop("results", [])
-    if isinstance(turn.content, str):
-        parts: list[Any] = [{**(part or _default_part(turn)), "content": turn.content}]
+    piece: Payload = dict(rest)
+    part, details, results = piece.pop("part", None), piece.pop("calls", ()), piece.pop("results", ())
+    content = turn.content
+    if isinstance(content, str):
+        parts: list[Any] = [{**(part or _default_part(turn)), "content": content}]
     else:
-        answers = iter(results)
-        parts = [_part(each, answers) for each in turn.content or ()]
-    for call, detail in zip(turn.tool_calls or (), details, strict=False):
+        answers = iter(cast("Sequence[Payload]", results))
+        parts = [_part(each, answers) for each in content or ()]
+    for call, detail in zip(turn.tool_calls or (), cast("Sequence[Payload]", details), strict=False):
         parts.insert(detail["at"], _call(call, detail))
-    return {**rest, "parts": parts, "role": turn.role}
+    piece["parts"], piece["role"] = parts, turn.role
+    return piece
 
 
 def _part(part: Any, answers: Iterator[Payload]) -> Payload:
@@ -221,16 +253,21 @@ def _foreign(turn: Message) -> Payload:
     return {"kind": "response", "parts": parts, "role": turn.role}
 
 
-def _messages(turns: Sequence[Message]) -> list[Payload]:
-    """Return the messages that turns were made of. A turn that continues a message that is no more stands alone."""
-    messages: list[Payload] = []
+def _messages(turns: Iterable[Message]) -> Iterator[Payload]:
+    """Yield the messages that turns were made of. A turn that continues a message that is no more stands alone."""
+    message: Payload | None = None
     for turn in turns:
         piece = _piece(turn)
         del piece["role"]
         if not piece.pop(_CONTINUES, False):
-            messages.append(piece)
-        elif messages and messages[-1]["kind"] == "request":
-            messages[-1]["parts"] = [*messages[-1]["parts"], *piece["parts"]]
+            if message is not None:
+                yield message
+            message = piece
+        elif message is not None and message["kind"] == "request":
+            message["parts"] = [*message["parts"], *piece["parts"]]
         else:
-            messages.append({"kind": "request", **piece})
-    return messages
+            if message is not None:
+                yield message
+            message = {"kind": "request", **piece}
+    if message is not None:
+        yield message

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 from greenroom.runtime import Conflict, Message, Runtime, Session, SessionBatch, SessionNotFound, ValidationError
 from greenroom.runtime.messages import AddMessage
 
-__all__ = ["Conversation", "as_turn", "called", "kept", "openai_call", "whole"]
+__all__ = ["Conversation", "as_turn", "called", "drained", "in_parts", "kept", "openai_call", "whole"]
 
 T = TypeVar("T")
 
@@ -26,6 +27,7 @@ WHOLE: Final = "message_json"
 MAX_ROLE: Final = 64
 MAX_WRITE: Final = 10_000
 MAX_TRIES: Final = 100
+_PART: Final = 64
 _LOCKS: Final = tuple(threading.Lock() for _ in range(64))
 """Those who replace the turns of one session take turns; what others write meanwhile is noticed by its sequence."""
 
@@ -69,6 +71,21 @@ def whole(turn: Message) -> Any:
     """Return the message of a turn that keeps it whole; None for other turns."""
     text = turn.metadata.get(WHOLE)
     return json.loads(text) if isinstance(text, str) else None
+
+
+def drained(turns: list[Message]) -> Iterator[Message]:
+    """Yield turns, and let go of each. What is decoded for one is gone before the next, which spares the garbage
+    collector half of its work where turns are many."""
+    turns.reverse()
+    while turns:
+        yield turns.pop()
+
+
+def in_parts(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield items in short lists."""
+    left = iter(items)
+    while part := [*islice(left, _PART)]:
+        yield part
 
 
 def openai_call(id: object, name: object, arguments: object) -> dict[str, object]:

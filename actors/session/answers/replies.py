@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ANSWERS", "DECIDED", "REPLIES"]
 
+_FEW_TURNS: Final = 64
+"""So many turns are read within a fraction of a millisecond, if nothing of them is a content."""
+
 
 def _get_variable(actor: LiveSession, query: m.GetVariable) -> Any:
     certain = actor.state.certain
@@ -106,10 +109,10 @@ def _get_messages(actor: LiveSession, query: m.GetMessages) -> DeferredReply:
     before = actor.state.sequence + 1
     if query.before is not None:
         before = min(before, query.before)
-    state = actor.state
-    return DeferredReply(
-        partial(read_turns, actor.services.store, state.session, before, query.limit, state.message_count)
-    )
+    state, limit = actor.state, query.limit
+    read = partial(read_turns, actor.services.store, state.session, before, limit, state.message_count)
+    is_brief = limit is not None and limit <= _FEW_TURNS
+    return DeferredReply(read, brief=partial(read, brief=True) if is_brief else None)
 
 
 def _get_events(actor: LiveSession, query: m.GetEvents) -> DeferredReply:

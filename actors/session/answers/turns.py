@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from greenroom.actors.messages.conversation import Turn, stored_turn
+from greenroom.actors.scheduling.futures import WouldWait
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import INDEX_MESSAGE, after_prefix, sequence_key
 from greenroom.storage.common.metering import ROW, counted
@@ -44,10 +45,12 @@ def turn_sequences(engine: Engine, session: bytes, after: int, *, newest: bool =
     return [int.from_bytes(key[-8:], "big") for key, _ in found]
 
 
-def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None, count: int) -> list[Turn]:
+def read_turns(
+    store: ArtifactStore, session: bytes, before: int, limit: int | None, count: int, *, brief: bool = False
+) -> list[Turn]:
     """Return the newest `limit` turns with a sequence smaller than `before`, oldest first. `count` is the number of all
-    turns."""
-    return store.journal.settled(session, lambda: _read_turns(store, session, before, limit, count))
+    turns. With `brief`, raises WouldWait if one of them was edited or streamed, or is large."""
+    return store.journal.settled(session, lambda: _read_turns(store, session, before, limit, count, brief=brief))
 
 
 def turns_of(store: ArtifactStore, session: bytes, heads: Mapping[int, int]) -> list[Turn]:
@@ -78,7 +81,9 @@ def read_retracted(store: ArtifactStore, session: bytes, sequence: int) -> Turn:
     return read_turn(store, session, turn, data.get("head", turn))
 
 
-def _read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None, count: int) -> list[Turn]:
+def _read_turns(
+    store: ArtifactStore, session: bytes, before: int, limit: int | None, count: int, *, brief: bool
+) -> list[Turn]:
     prefix = INDEX_MESSAGE + session
     end = sequence_key(prefix, min(before, _LAST))
     if limit is None or limit >= count:  # each step back costs twice a step forward
@@ -90,20 +95,26 @@ def _read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | 
     sequences = [_number(key[-8:]) for key, _ in found]
     heads = [head for _, head in found]
     del found  # few objects that live long spare the garbage collector half of its work
-    return [*counted(_turns(store, session, sequences, heads), _facts)]
+    return [*counted(_turns(store, session, sequences, heads, brief=brief), _facts)]
 
 
-def _turns(store: ArtifactStore, session: bytes, sequences: list[int], heads: list[bytes]) -> Iterator[Turn]:
+def _turns(
+    store: ArtifactStore, session: bytes, sequences: list[int], heads: list[bytes], *, brief: bool = False
+) -> Iterator[Turn]:
     """Yield turns by their entries in the index. A turn whose first event was lost to damage is left out."""
     for head, sequence, fields in zip(heads, sequences, store.journal.many(session, sequences), strict=True):
         data = fields[2]
         if fields[0] == ADDED and not head:
             content = data.get("content")
             if content is None or "tool_calls_hash" in data or "metadata_hash" in data:
+                if brief:
+                    raise WouldWait
                 data = _with_contents(store, data)
                 content = data["content"]
             yield stored_turn(sequence, fields[1], data, content)
         elif fields[0] in (ADDED, STARTED):
+            if brief:
+                raise WouldWait
             yield _later_turn(store, session, sequence, parse_head(sequence, head).sequence)
 
 

@@ -139,9 +139,11 @@ def first_alarms(state: SessionState, limits: Limits) -> Alarms:
     )
 
 
-def may_alert(state: SessionState, alarms: Alarms, draft: PendingEvent) -> bool:
-    """Return whether an event may use up so much that an alert or a violation is due."""
-    type_, data, artifacts, size = draft
+def may_alert(state: SessionState, alarms: Alarms, drafts: Sequence[PendingEvent]) -> bool:
+    """Return whether events may use up so much that an alert or a violation is due."""
+    if len(drafts) > 1:
+        return any(artifacts or type_ in METERED for type_, _, artifacts, _ in drafts)
+    type_, data, artifacts, size = drafts[0]
     if not artifacts:
         return type_ in METERED
     has = held(state)

@@ -29,7 +29,7 @@ from greenroom.runtime import Conflict, Message, Runtime, Session, SessionNotFou
 from greenroom.runtime.messages import ABSENT
 
 from ..opening import Opened
-from ..turns import as_turn, kept, whole
+from ..turns import as_turn, drained, kept, whole
 from .names import OWN, scope_name, session_key, tag
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ def _read(session: Session, config: GetSessionConfig | None) -> list[Event]:
     if most == 0:
         return []
     if since is None and most is None:
-        return [event for turn in session.messages() if (event := _event_of(turn)) is not None]
+        return [event for turn in drained(session.messages()) if (event := _event_of(turn)) is not None]
     found: list[Event] = []
     before: int | None = None
     while True:

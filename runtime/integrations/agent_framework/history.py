@@ -18,6 +18,7 @@ from greenroom.runtime.integrations.turns import (
     Conversation,
     as_turn,
     called,
+    drained,
     kept,
     openai_call,
     whole,
@@ -101,7 +102,7 @@ class GreenroomHistoryProvider(HistoryProvider):
         return Conversation(self._opened.runtime, self.key(session_id))
 
     def _read(self, session_id: str | None) -> list[AgentMessage]:
-        return [AgentMessage.from_dict(_payload(turn)) for turn in self._conversation(session_id).turns()]
+        return [AgentMessage.from_dict(_payload(turn)) for turn in drained(self._conversation(session_id).turns())]
 
     def _save(self, session_id: str | None, payloads: list[dict[str, Any]]) -> None:
         conversation = self._conversation(session_id)

@@ -11,6 +11,7 @@ from llama_index.core.storage.chat_store.base_db import AsyncDBChatStore, Messag
 
 from greenroom.runtime import AsyncRuntime, Message, Runtime, Session, SessionBatch, ValidationError
 from greenroom.runtime.integrations.opening import Opened
+from greenroom.runtime.integrations.turns import drained
 from greenroom.runtime.messages import AddMessage
 
 from .messages import chat_message, conversation, payload_of, sessions, stored, turn_of
@@ -109,7 +110,7 @@ class GreenroomAsyncChatStore(AsyncDBChatStore):
 
     def _read(self, key: str, status: MessageStatus | None, limit: int | None, offset: int | None) -> list[ChatMessage]:
         turns = self._turns(key, status)[offset or 0 :]
-        return [chat_message(payload_of(turn)) for turn in (turns if limit is None else turns[:limit])]
+        return [chat_message(payload_of(turn)) for turn in drained(turns if limit is None else turns[:limit])]
 
     def _delete(self, key: str, sequence: int) -> ChatMessage | None:
         def retracted(session: Session) -> Message | None:

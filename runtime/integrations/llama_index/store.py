@@ -19,6 +19,7 @@ from greenroom.runtime import (
     ValidationError,
 )
 from greenroom.runtime.integrations.opening import Opened
+from greenroom.runtime.integrations.turns import drained
 
 from .messages import chat_message, conversation, payload_of, sessions, stored, turn_of
 
@@ -54,7 +55,7 @@ class GreenroomChatStore(BaseChatStore):
 
     def get_messages(self, key: str) -> list[ChatMessage]:
         """Return the messages of a key, oldest first; none for an unknown key."""
-        return [chat_message(payload_of(turn)) for turn in conversation(self._opened.runtime, key).turns()]
+        return [chat_message(payload_of(turn)) for turn in drained(conversation(self._opened.runtime, key).turns())]
 
     def add_message(self, key: str, message: ChatMessage) -> None:
         """Add a message to a key."""

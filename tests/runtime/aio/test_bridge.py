@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from greenroom.actors.scheduling.futures import WouldWait
+from greenroom.actors.scheduling.futures import Unfinished, WouldWait
 from greenroom.runtime import (
     AsyncRuntime,
     AsyncSession,
@@ -253,3 +253,21 @@ def test_calls_leave_nothing_for_the_garbage_collector_whose_search_would_stall_
                     gc.enable()
 
     run(main())
+
+
+def test_few_small_turns_are_read_at_once_and_all_others_elsewhere(store_path: Path) -> None:
+    with Runtime.open(store_path) as rt:
+        session = rt.create_session()
+        first = session.add_message("user", "hello", metadata={"n": 1})
+        session.add_messages([{"role": "assistant", "content": f"answer {number}"} for number in range(100)])
+        ask_now = rt.core.supervisor.delivery.ask_now
+        assert ask_now(session.id, messages.GetMessages(20)) == session.messages(20)
+        with pytest.raises(Unfinished) as many:
+            ask_now(session.id, messages.GetMessages())
+        assert many.value.reply.finish() == session.messages()
+        session.add_message("user", "large" * 5000)
+        session.edit_message(first.sequence, content="hello again")
+        for message in (messages.GetMessages(1), messages.GetMessages(5, before=first.sequence + 2)):
+            with pytest.raises(Unfinished) as large:
+                ask_now(session.id, message)
+            assert large.value.reply.finish() == session.messages(message.limit, message.before)
