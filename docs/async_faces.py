@@ -103,6 +103,7 @@ PLANS: Final = (
         each="iterate_sessions",
         block="operation",
         skip="""open close closed restore salvage ask create_session state_scope stream_script follow analytics scripts
+            recording replaying
             replays templates""",
     ),
     Plan(

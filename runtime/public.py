@@ -117,6 +117,8 @@ if TYPE_CHECKING:
     from greenroom.runtime.handles.debugging.whatif import WhatIf
     from greenroom.runtime.installed.definition import InstalledScript, ScriptStatus
     from greenroom.runtime.installed.installed import InstalledScripts
+    from greenroom.runtime.recording.scopes import Replaying
+    from greenroom.runtime.recording.tape.report import Drift, ReplayReport
     from greenroom.runtime.replay.config import Modification, ReplayConfig
     from greenroom.runtime.replay.controls.breakpoints import Breakpoint, Breakpoints, PlacedBreakpoint
     from greenroom.runtime.replay.controls.progress import ReplayProgress
@@ -197,6 +199,7 @@ __all__ = [
     "Difference",
     "Distribution",
     "Divergence",
+    "Drift",
     "DriftedAnswer",
     "Durability",
     "ErasureReport",
@@ -256,9 +259,11 @@ __all__ = [
     "ReplayMetadata",
     "ReplayPause",
     "ReplayProgress",
+    "ReplayReport",
     "ReplayResult",
     "ReplaySchedule",
     "ReplayStatus",
+    "Replaying",
     "Replays",
     "ResourceLimitExceeded",
     "ResourcePolicy",
@@ -352,6 +357,8 @@ _RARE: Final = {
     "greenroom.runtime.installed.definition": ("InstalledScript", "ScriptStatus"),
     "greenroom.runtime.installed.installed": ("InstalledScripts",),
     "greenroom.runtime.replay.config": ("Modification", "ReplayConfig"),
+    "greenroom.runtime.recording.scopes": ("Replaying",),
+    "greenroom.runtime.recording.tape.report": ("Drift", "ReplayReport"),
     "greenroom.runtime.replay.queries": ("HookExecution", "HookQuery", "ReplayMetadata"),
     "greenroom.runtime.replay.result": (
         "Difference",

@@ -129,6 +129,7 @@ if TYPE_CHECKING:
 
     from .analytics import Analytics
     from .installed.installed import InstalledScripts
+    from .recording.scopes import RecordedBlock, ReplayedBlock
     from .replay.controls.replays import Replays
 
 __all__ = ["Runtime"]
@@ -454,6 +455,74 @@ class Runtime:
         operation = changed(own_operation(self.core.security), changes)
         with in_place(CURRENT, operation):
             yield operation
+
+    @checked
+    def recording(
+        self,
+        name: str | None = None,
+        *,
+        session: Session | str | None = None,
+        key: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, object] | None = None,
+        created_by: str | None = None,
+        redact: str | Iterable[str] | None = None,
+    ) -> RecordedBlock:
+        r"""Record the code in a `with` block: each call that crosses a boundary (HTTP, MCP, `@tool`) is journaled in a
+        session when it ends. The block gets the session.
+
+        That is a new one with this `name`, these `tags`, `metadata` and `created_by`; the one with this `key`, which is
+        created if there is none; or `session`. Threads and tasks that the block starts belong to it; other code of the
+        process does not. `redact`: regular expressions, whose matches are removed from all that is recorded, and JSON
+        paths, whose values are. Only the host may do this. Raises ValidationError, SessionNotFound,
+        InvalidSessionState.
+
+        Example:
+            ```py
+            with rt.recording("request", redact=[r"sk-\w+", "$..email"]) as session:
+                answer(request)
+            with rt.replaying(session) as replay:
+                answer(request)
+            assert replay.report.is_exact
+            ```
+        """
+        from .recording.scopes import RecordedBlock
+
+        self.core.check_open()
+        self.core.require_host("recording", "write")
+        self.core.check_writable("to record")
+        options: dict[str, Any] = {"name": name, "tags": tags, "metadata": metadata, "created_by": created_by}
+        if session is not None:
+            more = (name, key, metadata, created_by)
+            if any(each is not None for each in more) or type(tags) is not tuple or tags:
+                raise ValidationError(
+                    "session: a session that is there has its name, key, tags, metadata and creator: leave them out",
+                    field="session",
+                )
+            into = find_session(self, required_session_id(session))
+            return RecordedBlock(self.core, lambda: into, redact)
+        if key is not None:
+            return RecordedBlock(self.core, lambda: self.get_or_create(key, **options), redact)
+        return RecordedBlock(self.core, lambda: self.create_session(**options), redact)
+
+    @checked
+    def replaying(self, session: Session | str, *, run: int | None = None, strict: bool = False) -> ReplayedBlock:
+        """Answer the code in a `with` block from what was recorded in a session, offline: nothing goes over the
+        network, and recorded errors are raised again. The block gets an object with a `report`.
+
+        `run` is the event with which the recording began, by default the newest one's. With `strict`, nothing is
+        answered that was recorded for another input. A call for which nothing was recorded raises ReplayError, as does
+        a session without a recording. Only the host may do this. Raises SessionNotFound, IntegrityError if the
+        recording is damaged.
+        """
+        from .recording.scopes import ReplayedBlock
+
+        if run is not None:
+            run = as_number("run", run, 1)
+        self.core.check_open()
+        self.core.require_host("replaying")
+        found = find_session(self, required_session_id(session))
+        return ReplayedBlock(found, run=run, strict=as_flag("strict", strict))
 
     # -- scripts
 

@@ -46,6 +46,7 @@ from .parts import (
     AsyncTemplates,
     AsyncTools,
 )
+from .recording import AsyncRecordedBlock, AsyncReplayedBlock
 from .scripts import AsyncScriptStream
 from .session import AsyncScope, AsyncSession
 
@@ -303,6 +304,38 @@ class AsyncRuntime(RuntimeFace[AsyncSession]):
             key,
         )
         return AsyncSession(self._bridge, made)
+
+    def recording(
+        self,
+        name: str | None = None,
+        *,
+        session: SessionHandle | str | None = None,
+        key: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, object] | None = None,
+        created_by: str | None = None,
+        redact: str | Iterable[str] | None = None,
+    ) -> AsyncRecordedBlock:
+        """Record the code in an `async with` block into a session: see `Runtime.recording`.
+
+        Example:
+            ```py
+            async with rt.recording("request") as session:
+                await answer(request)
+            ```
+        """
+        into = beneath(session)
+        block = self.runtime.recording(
+            name, session=into, key=key, tags=tags, metadata=metadata, created_by=created_by, redact=redact
+        )
+        return AsyncRecordedBlock(self._bridge, block)
+
+    def replaying(
+        self, session: SessionHandle | str, *, run: int | None = None, strict: bool = False
+    ) -> AsyncReplayedBlock:
+        """Answer the code in an `async with` block from what was recorded in a session: see `Runtime.replaying`."""
+        block = self.runtime.replaying(required_session_id(session), run=run, strict=strict)
+        return AsyncReplayedBlock(self._bridge, block)
 
     def state_scope(self, name: str, timeout: float | None = None) -> AsyncScope:
         """Return the state of a scope that is not a session: see `Runtime.state_scope`."""

@@ -142,6 +142,7 @@ def test_a_closed_runtime_says_so(world: World, owned: bool) -> None:
     works = {
         "Session.admitted": None,
         "Runtime.state_scope": None,
+        **dict.fromkeys(("Runtime.recording", "Runtime.replaying")),  # what is asked when the block begins
         **IN_MEMORY,
         **OF_THE_CLASS,
         **LEADS_ON,

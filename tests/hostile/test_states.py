@@ -160,6 +160,7 @@ def test_a_runtime_that_only_reads_refuses_every_change(world: World) -> None:
             "Templates.save", "Runtime.backup", "Runtime.cleanup", "Runtime.compact", "Runtime.create_session",
             "Runtime.delete_session", "Runtime.gc", "Runtime.import_bundle", "Runtime.import_session",
             "Runtime.ingest", "Runtime.save_all", "Runtime.get_or_create", "Runtime.erase", "Runtime.run_retention",
+            "Runtime.recording",
             "Records.put*", "Records.delete*", "Quotas.set", "Quotas.remove", "Scope.update", "Scope.compare_and_set",
             "Schemas.migrate_all", "StateBackups.restore",
             "Approvals.answer", "Approvals.cancel", "InstalledScripts.install", "InstalledScripts.uninstall",

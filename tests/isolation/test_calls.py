@@ -182,6 +182,8 @@ def test_a_handle_on_another_session_is_of_no_use(two: Two, name: str) -> None:
 DENIED: dict[str, Call] = {
     "ask": lambda two: two.rt.ask(two.other.id, messages.GetInfo()),
     "audit": lambda two: two.rt.audit(session=two.other),
+    "recording": lambda two: two.rt.recording(),
+    "replaying": lambda two: two.rt.replaying(two.other),
     "backup": lambda two: two.rt.backup(two.folder / "backup"),
     "cleanup": lambda two: two.rt.cleanup(),
     "compact": lambda two: two.rt.compact(),

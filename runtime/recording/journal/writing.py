@@ -11,6 +11,8 @@ from greenroom.runtime.recording.tape.model import Crossing, Reads
 from greenroom.runtime.recording.tape.redacting import Redactor
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.durability import Durability
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.errors import GreenroomError
 from greenroom.storage.events.bodies import Body
 from greenroom.storage.events.calls import (
     RECORDING_CROSSING,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
 
 __all__ = ["JournalSink", "redactor_for"]
+
+logger = logger_of("recording")
 
 _MOST_READS: Final = 4096
 """So many quick reads are journaled at the latest."""
@@ -161,6 +165,13 @@ class JournalSink:
             self._ended = True
             told = pack_value(self._clean_about(about or {}), "about")
             self._record(RECORDING_ENDED, {"run": self.run, "about": told})
+
+    def finish(self, about: Mapping[str, Any]) -> None:
+        """Do the same where nothing can be done about a failure: it is logged."""
+        try:
+            self.end(about)
+        except GreenroomError as error:
+            logger.error("the end of the recording in session %s is not journaled: %s", self._id, error)
 
     def close(self) -> None:
         """Journal what waits."""

@@ -1,0 +1,163 @@
+"""Record the code in a `with` block into a session, and answer it from there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .boundaries.install import install
+from .journal.reading import tape_of
+from .journal.writing import JournalSink, redactor_for
+from .tape.errors import held_error
+from .tape.player import Player
+from .tape.recorder import Recorder
+from .tape.redacting import CleaningReel, redactor_of
+from .tape.reels import Reel, playing
+
+if TYPE_CHECKING:
+    from greenroom.runtime.core import RuntimeCore
+    from greenroom.runtime.handles.session import Session
+
+    from .tape.report import ReplayReport
+
+__all__ = ["RecordedBlock", "ReplayedBlock", "Replaying"]
+
+
+class RecordedBlock(AbstractContextManager["Session"]):
+    """A block whose code is recorded: threads that it starts and tasks that it creates belong to it, and other code of
+    the process does not. `begin` and `finish` may take place on other threads than the block itself."""
+
+    def __init__(
+        self, core: RuntimeCore, session: Callable[[], Session], redact: str | Iterable[str] | None = None
+    ) -> None:
+        """`session` returns the session to record into. Raises ValidationError for rules that are none."""
+        redactor_for(core, redact)
+        self._session = session
+        self._redact = redact
+        self._recorder: Recorder | None = None
+        self._sink: JournalSink | None = None
+        self._playing: AbstractContextManager[None] | None = None
+
+    def begin(self) -> Session:
+        """Begin the recording, and return its session."""
+        install()
+        session = self._session()
+        self._sink = JournalSink(session, _about(), redact=self._redact)
+        self._recorder = Recorder(self._sink)
+        return session
+
+    def enter(self) -> None:
+        """Record what the running code does from now on."""
+        assert self._recorder is not None
+        self._playing = playing(self._recorder)
+        self._playing.__enter__()
+
+    def leave(self) -> None:
+        """Record no more of what the running code does."""
+        playing, self._playing = self._playing, None
+        if playing is not None:
+            playing.__exit__(None, None, None)
+
+    def finish(self, error: BaseException | None) -> None:
+        """Journal that the block has ended, and what it raised. Raises nothing about a recording that has ended early:
+        it is logged, and `failure` in its tape says why."""
+        recorder, sink = self._recorder, self._sink
+        self._recorder = self._sink = None
+        if recorder is None or sink is None:
+            return
+        recorder.close()
+        told: dict[str, Any] = {"ended_at": time.time_ns()}
+        if error is not None:
+            told["error"] = held_error(error)
+        if recorder.failure is not None:
+            told["failure"] = f"{type(recorder.failure).__name__}: {recorder.failure}"
+        sink.finish(told)
+
+    def __enter__(self) -> Session:
+        session = self.begin()
+        self.enter()
+        return session
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+        self.finish(error)
+
+
+def _about() -> dict[str, Any]:
+    return {
+        "command": [],
+        "directory": os.getcwd(),
+        "python": sys.version.split()[0],
+        "started_at": time.time_ns(),
+    }
+
+
+class Replaying:
+    """A block that is answered from a recording."""
+
+    __slots__ = ("_player",)
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+
+    @property
+    def report(self) -> ReplayReport:
+        """What was answered exactly, what had moved or drifted, and, once the block has ended, what was left over."""
+        return self._player.report
+
+    def __repr__(self) -> str:
+        return f"<Replaying {self._player.report!r}>"
+
+
+class ReplayedBlock(AbstractContextManager[Replaying]):
+    """A block whose code is answered from a recording. `begin` may take place on another thread."""
+
+    def __init__(self, session: Session, *, run: int | None = None, strict: bool = False) -> None:
+        self._session = session
+        self._run = run
+        self._strict = strict
+        self._player: Player | None = None
+        self._reel: Reel | None = None
+        self._playing: AbstractContextManager[None] | None = None
+
+    def begin(self) -> Replaying:
+        """Read the recording. Raises what `tape_of` raises."""
+        install()
+        tape = tape_of(self._session, run=self._run)
+        core = self._session._runtime.core
+        also = core.redaction.text if core.redaction is not None and callable(core.config.redact) else None
+        redactor = redactor_of(tape.about, also)
+        self._player = Player(tape, strict=self._strict)
+        self._reel = CleaningReel(self._player, redactor) if redactor is not None else self._player
+        return Replaying(self._player)
+
+    def enter(self) -> None:
+        """Answer what the running code asks from now on."""
+        assert self._reel is not None
+        self._playing = playing(self._reel)
+        self._playing.__enter__()
+
+    def leave(self) -> None:
+        """Answer no more."""
+        playing, self._playing = self._playing, None
+        if playing is not None:
+            playing.__exit__(None, None, None)
+        if self._player is not None:
+            self._player.end()
+
+    def __enter__(self) -> Replaying:
+        replaying = self.begin()
+        self.enter()
+        return replaying
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
