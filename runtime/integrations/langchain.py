@@ -23,6 +23,7 @@ except ImportError as error:
 from greenroom.runtime import AsyncRuntime, Message, Runtime, ValidationError
 from greenroom.runtime.messages import AddMessage
 
+from .json_forms import to_json
 from .keys import key_of
 from .opening import Opened
 from .turns import KEPT, WHOLE, Conversation, as_turn, called, drained, in_parts, openai_call, whole
@@ -126,10 +127,7 @@ def _turn(message: BaseMessage) -> AddMessage:
     fields = type(message).model_fields
     rest = {key: data[key] for key in data if key not in fields or data[key] != _DEFAULTS.get(key, _MISSING)}
     if len(rest) > 2 or type(data["content"]) is not str:  # more than type and text
-        try:
-            json.dumps(payload)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ValidationError(f"messages: a message has no form in JSON: {error}", field="messages") from error
+        to_json(payload, "messages")
     role = _ROLES[kind] or rest.pop("role")
     content = rest.pop("content")
     if rest.get("type") == kind:

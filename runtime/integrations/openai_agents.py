@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from greenroom.runtime import Conflict, InvalidOperation, Message, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime.messages import AddMessage, AddMessages, Command, GetMessages, PopMessage, Query
 
+from .json_forms import to_json
 from .keys import key_of
 from .opening import Opened
 from .turns import drained
@@ -245,11 +246,8 @@ def _turns(items: Iterable[Any]) -> list[AddMessage]:
     """Return items as turns, which are as they were when this was called. Raises ValidationError."""
     turns = []
     for number, item in enumerate(items):
-        try:
-            encoded = json.dumps(item)
-            turns.append(_turn(json.loads(encoded), encoded))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ValidationError(f"items[{number}]: it is no JSON: {error}", field=f"items[{number}]") from error
+        encoded = to_json(item, f"items[{number}]")
+        turns.append(_turn(json.loads(encoded), encoded))
     return turns
 
 

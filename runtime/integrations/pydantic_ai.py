@@ -14,6 +14,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 try:
@@ -35,6 +36,7 @@ except ImportError as error:
 from greenroom.runtime import AsyncRuntime, Message, Runtime, ValidationError
 from greenroom.runtime.messages import AddMessage
 
+from .json_forms import require_form, to_json, written
 from .keys import key_of
 from .opening import Opened
 from .turns import KEPT, WHOLE, Conversation, as_turn, called, drained, in_parts, openai_call, whole
@@ -129,10 +131,9 @@ def _pieces(messages: Sequence[ModelMessage]) -> list[Payload]:
         if not isinstance(each, ModelRequest | ModelResponse):
             kind = type(each).__name__
             raise ValidationError(f"messages: messages of Pydantic AI are needed, not {kind}", field="messages")
-    try:
-        payloads: list[Payload] = ModelMessagesTypeAdapter.dump_python(list(messages), mode="json")
-    except Exception as error:
-        raise ValidationError(f"messages: they have no form in JSON: {error}", field="messages") from error
+    dump = partial(ModelMessagesTypeAdapter.dump_python, list(messages))
+    require_form(written(dump, "messages"), "messages")
+    payloads: list[Payload] = written(partial(dump, mode="json"), "messages")
     pieces: list[Payload] = []
     for full in payloads:
         payload = {key: full[key] for key in full if full[key] is not None or key not in _OPTIONAL}
@@ -179,7 +180,7 @@ def _turn(piece: Payload) -> AddMessage:
         elif part["part_kind"] == _RETURN:
             more = {key: part[key] for key in part if key not in ("part_kind", "content", "tool_call_id")}
             answer, is_text = part["content"], isinstance(part["content"], str)
-            text = answer if is_text else json.dumps(answer, ensure_ascii=False)
+            text = answer if is_text else to_json(answer, "content")
             content.append({"type": "tool_result", "tool_use_id": part["tool_call_id"], "content": text})
             results.append({"is_text": is_text, "more": more})
         else:

@@ -18,6 +18,7 @@ from greenroom.runtime import Conflict, Message, Runtime, SessionAlreadyExists, 
 from greenroom.runtime import Session as Stored
 from greenroom.runtime.messages import AddMessage, EditMessage
 
+from .json_forms import to_json, written
 from .keys import key_of
 from .opening import Opened
 
@@ -110,7 +111,7 @@ class GreenroomSessionRepository(SessionRepository):
         agent = self._opened.runtime.get_or_create(
             _key(session_id, session_agent.agent_id), parent=session, created_by=_FRAMEWORK
         )
-        _put(agent, _AGENT, session_agent.to_dict())
+        _put(agent, _AGENT, written(session_agent.to_dict, "state"))
 
     def read_agent(self, session_id: str, agent_id: str, **kwargs: Any) -> SessionAgent | None:
         """Return an agent, or None if there is none."""
@@ -128,7 +129,7 @@ class GreenroomSessionRepository(SessionRepository):
         if previous is None or agent is None:
             raise SessionException(f"Agent {session_agent.agent_id} in session {session_id} does not exist")
         session_agent.created_at = previous.created_at
-        _put(agent, _AGENT, session_agent.to_dict())
+        _put(agent, _AGENT, written(session_agent.to_dict, "state"))
 
     # -- messages
 
@@ -271,24 +272,19 @@ def _multi_agent_key(multi_agent_id: object) -> bytes:
 def _put(session: Stored, key: bytes | str, data: dict[str, Any]) -> None:
     """Keep data as a JSON value, or as the bytes of its JSON if no value can hold it: it has NaN, or is nested too
     deep. Raises ValidationError for what is no JSON."""
-    encoded = _encoded(data, "state")
+    encoded = to_json(data, "state", default=_of_bytes)
     try:
         session.records.put(key, json.loads(encoded))
     except ValidationError:
-        session.records.put(key, encoded.encode())
+        session.records.put(key, encoded.encode("utf-8", "surrogatepass"))
 
 
 def _got(session: Stored, key: bytes | str) -> dict[str, Any] | None:
     value: Any = session.records.get(key)
-    data: dict[str, Any] | None = json.loads(value) if isinstance(value, bytes) else value
+    data: dict[str, Any] | None = (
+        json.loads(value.decode("utf-8", "surrogatepass")) if isinstance(value, bytes) else value
+    )
     return data
-
-
-def _encoded(data: dict[str, Any], field: str) -> str:
-    try:
-        return json.dumps(data, default=_of_bytes)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValidationError(f"{field}: it is no JSON: {error}", field=field) from error
 
 
 def _turn(session_message: SessionMessage, make: Callable[[str, Any, dict[str, Any]], Made]) -> Made:
@@ -298,8 +294,8 @@ def _turn(session_message: SessionMessage, make: Callable[[str, Any, dict[str, A
             f"message_id: a whole number is needed, not {type(session_message.message_id).__name__}",
             field="message_id",
         )
-    fields = asdict(session_message)
-    encoded = _encoded(fields, "message")
+    fields = written(lambda: asdict(session_message), "message")
+    encoded = to_json(fields, "message", default=_of_bytes)
     try:
         return make(*_placed(fields))
     except ValidationError:

@@ -16,6 +16,8 @@ from typing import Any, Final, TypeVar
 from greenroom.runtime import Conflict, Message, Runtime, Session, SessionBatch, SessionNotFound, ValidationError
 from greenroom.runtime.messages import AddMessage
 
+from .json_forms import to_json
+
 __all__ = ["Conversation", "as_turn", "called", "drained", "in_parts", "kept", "openai_call", "whole"]
 
 T = TypeVar("T")
@@ -55,8 +57,8 @@ def as_turn(
         return AddMessage(role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata)
     except ValidationError as refused:
         try:
-            text = json.dumps(message, ensure_ascii=False)
-        except (TypeError, ValueError, RecursionError):
+            text = to_json(message, "message")
+        except ValidationError:
             raise refused from None
     return AddMessage(role[:MAX_ROLE] or "unknown", None, metadata={WHOLE: text, **(beside or {})})
 
@@ -90,7 +92,7 @@ def in_parts(items: Iterable[T]) -> Iterator[list[T]]:
 
 def openai_call(id: object, name: object, arguments: object) -> dict[str, object]:
     """Return a call of a tool in the form that turns have it in, with its arguments as a text of JSON."""
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    text = arguments if isinstance(arguments, str) else to_json(arguments, "arguments")
     return {"id": id, "type": "function", "function": {"name": name, "arguments": text}}
 
 

@@ -26,6 +26,7 @@ from google.adk.sessions.session import Session as AdkSession
 from greenroom.runtime import ArtifactInfo, ArtifactNotFound, Runtime, Session, SessionNotFound
 from greenroom.runtime.messages import StoreArtifact
 
+from ..json_forms import require_form, written
 from ..opening import Opened
 from .names import home_key, tag
 
@@ -207,10 +208,11 @@ def _tag_of(memory_id: str) -> str:
 
 
 def _stored(entry: MemoryEntry) -> bytes:
+    require_form(written(entry.model_dump, "memory"), "memory")
     try:
         return entry.model_dump_json(exclude_none=True).encode()
     except ValueError:  # lone surrogates, which only an escape in JSON can hold
-        return json.dumps(entry.model_dump(mode="json", exclude_none=True)).encode()
+        return written(lambda: json.dumps(entry.model_dump(mode="json", exclude_none=True)), "memory").encode()
 
 
 def _digest(content: bytes) -> str:

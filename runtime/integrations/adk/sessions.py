@@ -28,6 +28,7 @@ from pydantic_core import to_jsonable_python
 from greenroom.runtime import Conflict, Message, Runtime, Session, SessionNotFound, SessionStatus, ValidationError
 from greenroom.runtime.messages import ABSENT
 
+from ..json_forms import require_form, written
 from ..opening import Opened
 from ..turns import as_turn, drained, kept, whole
 from .names import OWN, scope_name, session_key, tag
@@ -95,7 +96,7 @@ class GreenroomSessionService(BaseSessionService):
         """Store an event with the state that it changes. A partial event is not stored, state under `temp:` neither.
 
         Raises SessionNotFoundError for a session that was deleted, StaleSessionError if it was written to since the
-        caller has read it. Then `session` is unchanged too.
+        caller has read it, ValidationError for what has no form in JSON, NaN for one. Then `session` is unchanged too.
         """
         if event.partial or any(each is event or each == event for each in session.events if each.id == event.id):
             return event
@@ -174,13 +175,8 @@ class GreenroomSessionService(BaseSessionService):
     def _append(self, given: AdkSession, event: Event) -> dict[str, Any]:
         """Store an event and what it changes in one write, and return the new mark."""
         session = self._find(given.app_name, given.user_id, _stripped(given.id))
-        stored = event.model_dump(mode="json", exclude_none=True)
-        changed: dict[str, Any] = {}
-        if event.actions and event.actions.state_delta:  # None is a value of state, so it must not be left out
-            delta = event.actions.model_dump(mode="json", include={"state_delta"})["state_delta"]
-            changed = {key: value for key, value in delta.items() if not key.startswith(State.TEMP_PREFIX)}
-            stored["actions"]["state_delta"] = changed
-        digest = sha256(json.dumps(stored).encode()).hexdigest()
+        stored, digest = written(lambda: _stored(event), "event")
+        changed = stored["actions"]["state_delta"] if event.actions and event.actions.state_delta else {}
         try:
             before = _mark(session) if session is not None else None
             if session is None or before is None:
@@ -258,12 +254,21 @@ def _stale(session: AdkSession) -> StaleSessionError:
     )
 
 
+def _stored(event: Event) -> tuple[dict[str, Any], str]:
+    """Return an event as it is stored, in ADK's own JSON form and without temporary state, and the hash of that."""
+    require_form(event.model_dump(exclude_none=True), "event")
+    stored = event.model_dump(mode="json", exclude_none=True)
+    if event.actions and event.actions.state_delta:  # None is a value of state, so it must not be left out
+        delta = event.actions.model_dump(mode="json", include={"state_delta"})["state_delta"]
+        lasting = {key: value for key, value in delta.items() if not key.startswith(State.TEMP_PREFIX)}
+        stored["actions"]["state_delta"] = lasting
+    return stored, sha256(json.dumps(stored).encode()).hexdigest()
+
+
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return state as JSON values; what has no form in JSON is refused."""
-    try:
-        return cast("dict[str, Any]", to_jsonable_python(dict(state)))
-    except Exception as error:
-        raise ValidationError(f"state: a value has no form in JSON: {error}", field="state") from error
+    require_form(state, "state")
+    return cast("dict[str, Any]", written(lambda: to_jsonable_python(dict(state)), "state"))
 
 
 def _changes(state: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -12,6 +12,7 @@ from agent_framework import HistoryProvider
 from agent_framework import Message as AgentMessage
 
 from greenroom.runtime import AsyncRuntime, Message, Runtime
+from greenroom.runtime.integrations.json_forms import to_json, written
 from greenroom.runtime.integrations.keys import key_of
 from greenroom.runtime.integrations.opening import Opened
 from greenroom.runtime.integrations.turns import (
@@ -96,7 +97,7 @@ class GreenroomHistoryProvider(HistoryProvider):
     ) -> None:
         """Add messages to a session in one write, without those that repeat the end of what it has."""
         if messages:
-            await self._opened.run(self._save, session_id, [each.to_dict() for each in messages])
+            await self._opened.run(self._save, session_id, [written(each.to_dict, "messages") for each in messages])
 
     def _conversation(self, session_id: str | None) -> Conversation:
         return Conversation(self._opened.runtime, self.key(session_id))
@@ -118,7 +119,8 @@ def _identity(payload: dict[str, Any]) -> tuple[str, ...]:
     """Return what two messages have in common that are the same one: the id, or role and contents."""
     if payload.get("message_id") is not None:
         return "id", str(payload["message_id"])
-    return "content", str(payload.get("role")), json.dumps(payload.get("contents") or [], sort_keys=True)
+    contents = json.loads(to_json(payload.get("contents") or [], "messages"))
+    return "content", str(payload.get("role")), json.dumps(contents, sort_keys=True)
 
 
 def _new_ones(stored: list[dict[str, Any]], given: list[dict[str, Any]]) -> list[dict[str, Any]]:

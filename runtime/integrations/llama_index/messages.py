@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from llama_index.core.llms import ChatMessage, MessageRole
 
-from greenroom.runtime import Message, Runtime, Session, ValidationError
+from greenroom.runtime import Message, Runtime, Session
+from greenroom.runtime.integrations.json_forms import require_form, written
 from greenroom.runtime.integrations.keys import key_of
 from greenroom.runtime.integrations.turns import Conversation, as_turn, called, kept, openai_call, whole
 from greenroom.runtime.messages import AddMessage
@@ -41,10 +42,8 @@ def stored(message: ChatMessage) -> dict[str, Any]:
 
     Images in `additional_kwargs` are left out: LlamaIndex has made blocks of them, and would do so once more.
     """
-    try:
-        payload = message.model_dump(mode="json")
-    except Exception as error:
-        raise ValidationError(f"message: it has no form in JSON: {type(error).__name__}", field="message") from error
+    require_form(written(message.model_dump, "message"), "message")
+    payload = written(lambda: message.model_dump(mode="json"), "message")
     if message.additional_kwargs.get("images"):
         payload["additional_kwargs"].pop("images", None)
     return payload

@@ -12,6 +12,7 @@ from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse, jsonrpc_mes
 
 from greenroom.runtime import AsyncRuntime, Runtime, ValidationError
 
+from ..json_forms import written
 from ..opening import Opened
 
 __all__ = ["GreenroomEventStore"]
@@ -64,7 +65,8 @@ class GreenroomEventStore(EventStore):
         self._opened.close()
 
     async def store_event(self, stream_id: StreamId, message: JSONRPCMessage | None) -> EventId:
-        """Keep an event of a stream, and return its id. Ids cannot be guessed."""
+        """Keep an event of a stream, as it is sent, and return its id. Ids cannot be guessed. Raises ValidationError
+        for a message that JSON cannot carry."""
         return await self._opened.run(self._store, stream_id, message)
 
     async def replay_events_after(self, last_event_id: EventId, send_callback: EventCallback) -> StreamId | None:
@@ -89,7 +91,7 @@ class GreenroomEventStore(EventStore):
         return int(newest[0], 16) if newest else 0
 
     def _store(self, stream: str, message: JSONRPCMessage | None) -> str:
-        text = None if message is None else message.model_dump_json(by_alias=True, exclude_unset=True)
+        text = None if message is None else written(lambda: _sent(message), "message")
         nonce = secrets.token_hex(8)
         row = {"client": self._client, "stream": stream, "nonce": nonce, "message": text}
         with self._lock:
@@ -118,6 +120,12 @@ class GreenroomEventStore(EventStore):
                 if row["message"] is not None:
                     found.append((_id(number, row["nonce"]), str(row["message"])))
         return found
+
+
+def _sent(message: JSONRPCMessage) -> str:
+    text: str = message.model_dump_json(by_alias=True, exclude_unset=True)
+    jsonrpc_message_adapter.validate_json(text)  # what cannot be read again would end every replay
+    return text
 
 
 def _key(number: int) -> bytes:
