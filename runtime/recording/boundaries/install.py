@@ -27,8 +27,15 @@ BOUNDARIES: Final = {
     "mcp.client.stdio": "mcp",
     "mcp.client.streamable_http": "mcp",
     "mcp.client.subscriptions": "mcp",
+    "threading": "standard.concurrency:patch_threading",
+    "concurrent.futures.thread": "standard.concurrency:patch_futures",
+    "asyncio.base_events": "standard.concurrency:patch_loops",
+    "uvloop": "standard.concurrency:patch_uvloop",
+    "subprocess": "standard.process:patch_subprocess",
+    "multiprocessing.util": "standard.process:patch_multiprocessing",
 }
-"""The module of this package that patches a library, by the name of the library, or of a module in it."""
+"""The module of this package that patches a library, by the name of the library, or of a module in it; behind a colon
+the function that does, if that is not `patch`."""
 
 
 def install() -> None:
@@ -55,10 +62,11 @@ def _is_being_imported(module: ModuleType) -> bool:
 
 
 def _patch(name: str, module: ModuleType) -> None:
-    boundary = f"{__package__}.{BOUNDARIES[name]}"
+    boundary, _, function = BOUNDARIES[name].partition(":")
+    boundary = f"{__package__}.{boundary}"
     if find_spec(boundary) is None:
         return
-    patch: Callable[[ModuleType], None] = import_module(boundary).patch
+    patch: Callable[[ModuleType], None] = getattr(import_module(boundary), function or "patch")
     try:
         patch(module)
     except Exception as error:

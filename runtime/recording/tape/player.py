@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from greenroom.storage.errors import ReplayError, shown
 
 from . import lanes, sites
-from .matching.calls import Call, Calls, Found
+from .matching.calls import Call, Calls, Claim, Found
 from .matching.difference import difference
 from .matching.order import Order
 from .matching.reads import MISSING, Values
@@ -40,17 +40,33 @@ class Player:
     may have caught the first.
     """
 
-    def __init__(self, tape: Tape, *, strict: bool = False, patience: float = _PATIENCE, process: int = 0) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        *,
+        strict: bool = False,
+        patience: float = _PATIENCE,
+        process: int = 0,
+        claim: Claim | None = None,
+    ) -> None:
         """Make a player. With `strict`, nothing is answered that was recorded for another input. `patience` is how many
         seconds an answer waits for others that came before it when they were recorded. `process` says whose part of a
-        tape of several processes is played."""
+        tape of several processes is played.
+
+        `claim` takes a crossing for this process, and returns whether no other has it. With it, a call that nothing of
+        its own process fits is answered by what another of the started processes got for the very same: which worker
+        of a pool does which work is not the same in each run."""
         self.report = ReplayReport()
         self.about = tape.about
         self._strict = strict
         self._crossings = sorted(
             (crossing for crossing in tape.crossings if crossing.process == process), key=lambda each: each.number
         )
-        self._calls = Calls(self._crossings)
+        self._calls = Calls(self._crossings, claim)
+        self._elsewhere: Calls | None = None
+        if claim is not None:
+            self._others = [each for each in tape.crossings if each.process not in (0, process)]
+            self._elsewhere = Calls(self._others, claim)
         self._values = Values(reads for reads in tape.reads if reads.process == process)
         self._order = Order(self._crossings, patience)
         self._last_clock: dict[str, Any] = {}
@@ -70,13 +86,9 @@ class Player:
     ) -> Played:
         """Answer a crossing: see `Reel`. Raises ReplayError if nothing that was recorded fits."""
         call = self.call_of(kind, name, input, key, frame if frame is not None else sys._getframe(1))
-        with self._lock:
-            if self._stopped is not None:
-                raise self._stopped
-            found = self._calls.take(call, strict=self._strict)
-            if found is None:
-                self._stopped = self._missing(call)
-                raise self._stopped
+        found = self.take(call)
+        if found is None:
+            raise self.stop(call)
         return self.answer(call, found)
 
     def call_of(
@@ -85,14 +97,40 @@ class Player:
         """Return what is looked for."""
         return Call(kind, name, sites.place(frame), lanes.current().name, key_of(kind, name, input, key), input)
 
-    def take(self, call: Call) -> Found | None:
-        """Return the crossing that answers a call, and use it up; None if there is none."""
+    def take(self, call: Call, *, own_lane: bool = False) -> Found | None:
+        """Return the crossing that answers a call, and use it up; None if there is none. Raises the ReplayError that
+        has stopped the replay. With `own_lane`, one of another input fits only if it is of the same lane."""
         with self._lock:
-            return self._calls.take(call, strict=self._strict)
+            if self._stopped is not None:
+                raise self._stopped
+            if self._elsewhere is None:
+                return self._calls.take(call, strict=self._strict, own_lane=own_lane)
+            found = self._calls.take(call, strict=True) or self._elsewhere_for(call)
+            return found or self._calls.take(call, strict=self._strict, own_lane=own_lane)
+
+    def _elsewhere_for(self, call: Call) -> Found | None:
+        """Return a crossing of another process, behind all of this one."""
+        found = self._elsewhere.take(call, strict=True) if self._elsewhere is not None else None
+        return found._replace(at=found.at + len(self._crossings)) if found is not None else None
+
+    def stop(self, call: Call) -> ReplayError:
+        """Stop the replay because nothing fits a call. Return the error that says so."""
+        with self._lock:
+            self._stopped = self._missing(call)
+            return self._stopped
+
+    def crossing(self, at: int) -> Crossing:
+        """Return a recorded crossing by its index."""
+        own = len(self._crossings)
+        return self._crossings[at] if at < own else self._others[at - own]
+
+    def last_time(self, name: str) -> Any:
+        """Return the last time that a recorded clock has given; None if it gave none."""
+        return self._last_clock.get(name)
 
     def answer(self, call: Call, found: Found) -> Played:
         """Answer a call with the crossing that was found, and report how well it fits."""
-        crossing = self._crossings[found.at]
+        crossing = self.crossing(found.at)
         report = self.report
         if found.is_same:
             with self._lock:
@@ -137,6 +175,8 @@ class Player:
         with self._lock:
             if not self._ended:
                 self._ended = True
+                if self._elsewhere is not None:
+                    return self.report  # other processes may still ask for it
                 for crossing in self._calls.unused():
                     self.report.tell(Drift(crossing.kind, crossing.name, crossing.place, crossing.number, "unused"))
         return self.report

@@ -157,14 +157,14 @@ class Recorder:
 class _Recording:
     """A crossing that is being recorded."""
 
-    __slots__ = ("_crossing", "_recorder", "_since")
+    __slots__ = ("_crossing", "_recorder", "_since", "changed")
 
     recorded: Mapping[str, Any] | None = None
-    changed: Mapping[str, Any] | None = None
 
     def __init__(self, recorder: Recorder, crossing: Crossing) -> None:
         self._recorder: Recorder | None = recorder
         self._crossing = crossing
+        self.changed: Mapping[str, Any] | None = None
         self._since = perf_counter_ns()
 
     def tick(self) -> None:
@@ -175,6 +175,16 @@ class _Recording:
     async def atick(self) -> None:
         """Count what is handed to the program."""
         self.tick()
+
+    def change(self, changed: Mapping[str, Any]) -> None:
+        """Have the call made with other fields. They are what is recorded; what identifies the call in a replay is what
+        the program gave."""
+        self.changed = changed
+        given = self._crossing.input
+        if "headers" in changed:
+            others = [each for each in given.get("headers") or () if each[0] not in changed["headers"]]
+            changed = {**changed, "headers": [*others, *map(list, dict(changed["headers"]).items())]}
+        self._crossing.input = {**given, **changed}
 
     def finish(self, outcome: Mapping[str, Any]) -> None:
         """Put the crossing on the tape. Only the first call counts."""

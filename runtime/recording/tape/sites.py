@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ["function_of", "is_own", "place", "place_of", "set_own_packages"]
+__all__ = ["function_of", "is_own", "own_place", "place", "place_of", "set_own_packages"]
 
 _MOST: Final = 50_000
 """Code objects that are remembered. A program that makes code without end makes them be looked at again."""
@@ -85,6 +85,13 @@ def place(frame: FrameType | None) -> str:
         outermost = known
         frame = frame.f_back
     return f"{outermost.file} in {outermost.code.co_name}" if outermost is not None else ""
+
+
+def own_place(frame: FrameType | None) -> str | None:
+    """Return the place of a frame if that is of the program's own code."""
+    if frame is None or not is_own(frame.f_code):
+        return None
+    return place_of(frame.f_code, frame.f_lineno)
 
 
 def function_of(place: str) -> str:

@@ -29,7 +29,7 @@ from greenroom.storage.errors import IntegrityError
 
 from .model import Crossing, Reads, Tape
 
-__all__ = ["SpoolReader", "SpoolSink", "SpoolWriter", "read_spool", "read_spools", "write_tape"]
+__all__ = ["END", "SpoolFolder", "SpoolReader", "SpoolSink", "SpoolWriter", "read_spool", "read_spools", "write_tape"]
 
 _MAGIC: Final = b"GRSPOOL1"
 _HEAD: Final = struct.Struct("<II")
@@ -38,6 +38,9 @@ _FIELDS: Final = tuple(each.name for each in fields(Crossing))
 _HELD: Final = 256 << 10
 """Bytes of reads that wait for a crossing."""
 _CHUNK: Final = 4 << 20
+
+END: Final = "end.spool"
+"""The file in which the launcher says how the program ended."""
 
 Record = Crossing | Reads | dict[str, Any]
 """What a frame holds; a map is what a process says of itself."""
@@ -144,13 +147,38 @@ def read_spool(path: str | os.PathLike[str]) -> Tape:
     return _tape(SpoolReader(path).poll())
 
 
+class SpoolFolder:
+    """Reads the spools of all processes of a run while they grow."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = Path(folder)
+        self._readers: dict[str, SpoolReader] = {}
+
+    def poll(self) -> list[Record]:
+        """Return what was appended since the last call: of each process in its order, crossings of several processes in
+        the order in which they began, as far as it is known yet."""
+        found: list[tuple[int, Record]] = []
+        for path in sorted(self._folder.glob("*.spool")):
+            reader = self._readers.get(path.name)
+            if reader is None:
+                reader = self._readers[path.name] = SpoolReader(path)
+            last = 0
+            behind: list[Record] = []
+            for record in reader.poll():
+                behind.append(record)
+                if isinstance(record, Crossing):  # what stands before a crossing goes with it
+                    last = max(last, record.time)
+                    found.extend((last, each) for each in behind)
+                    behind = []
+            found.extend((last, each) for each in behind)
+        found.sort(key=lambda each: each[0])
+        return [record for _, record in found]
+
+
 def read_spools(folder: str | os.PathLike[str]) -> Tape:
     """Return the tape of a run whose processes left their spools in a folder. Crossings of several processes stand in
     the order of their times."""
-    records: list[Record] = []
-    for path in sorted(Path(folder).glob("*.spool")):
-        records.extend(SpoolReader(path).poll())
-    return _tape(records)
+    return _tape(SpoolFolder(folder).poll())
 
 
 def write_tape(path: str | os.PathLike[str], tape: Tape) -> None:

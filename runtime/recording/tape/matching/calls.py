@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ..model import Crossing, key_of
 from ..sites import function_of
 from .difference import difference
 
-__all__ = ["Call", "Calls", "Found"]
+__all__ = ["Call", "Calls", "Claim", "Found"]
+
+Claim = Callable[[Crossing], bool]
 
 _NEAR: Final = 3
 """How many near recordings an error names."""
@@ -45,8 +47,11 @@ class Calls:
     same place, another input from the same function. Of several that fit alike: one of the same lane, then the oldest.
     """
 
-    def __init__(self, crossings: Sequence[Crossing]) -> None:
+    def __init__(self, crossings: Sequence[Crossing], claim: Claim | None = None) -> None:
+        """Index crossings. `claim` says whether a crossing is still to be had, and takes it, where several processes
+        share them."""
         self._crossings = crossings
+        self._claim = claim
         self._used = [False] * len(crossings)
         self._index: dict[tuple[Any, ...], deque[int]] = {}
         for at, crossing in enumerate(crossings):
@@ -54,17 +59,21 @@ class Calls:
             for each in _levels(crossing.kind, crossing.name, crossing.place, crossing.lane, key):
                 self._index.setdefault(each, deque()).append(at)
 
-    def take(self, call: Call, *, strict: bool) -> Found | None:
-        """Return the crossing that fits a call best, and use it up. None if there is none; with `strict`, only one of
-        the same input fits."""
+    def take(self, call: Call, *, strict: bool, own_lane: bool = False) -> Found | None:
+        """Return the crossing that fits a call best, and use it up. None if there is none. With `strict`, only one of
+        the same input fits; with `own_lane`, one of another input only if it is of the same lane."""
         for level, key in enumerate(_levels(call.kind, call.name, call.place, call.lane, call.key)):
             if strict and level >= _OTHER_INPUT:
                 return None
+            if own_lane and level in _ANY_LANE:
+                continue
             waiting = self._index.get(key)
             while waiting:
                 at = waiting.popleft()
                 if not self._used[at]:
                     self._used[at] = True
+                    if self._claim is not None and not self._claim(self._crossings[at]):
+                        continue
                     return Found(at, level < _OTHER_INPUT, self._crossings[at].place == call.place)
         return None
 
@@ -102,6 +111,8 @@ class Calls:
 
 _OTHER_INPUT: Final = 4
 """The first level of those with another input."""
+_ANY_LANE: Final = (5, 7)
+"""The levels of those with another input from any lane."""
 
 
 def _levels(kind: str, name: str, place: str, lane: str, key: bytes) -> tuple[tuple[Any, ...], ...]:

@@ -53,19 +53,22 @@ class Order:
         self._thread_of: dict[str, int] = {}
 
     def begin(self, at: int) -> None:
-        """Note that a crossing has begun."""
+        """Note that a crossing has begun. Those behind the last are of other processes, and have no order here."""
+        if at >= len(self._ticks):
+            return
         with self._changed:
             self._thread_of[self._lane_of[at]] = threading.get_ident()
             self._mark(at, 0)
 
     def drop(self, at: int) -> None:
         """Note that the program asks for no more of a crossing. Takes no lock: a garbage collector may call it."""
-        self._dropped.append(at)
+        if at < len(self._ticks):
+            self._dropped.append(at)
 
     def wait(self, at: int, position: int) -> str | None:
         """Wait until it is the turn of a tick, and take it. Returns the lane that it was not given the time to wait
         for, if there was one."""
-        if position >= len(self._ticks[at]):
+        if at >= len(self._ticks) or position >= len(self._ticks[at]):
             return None
         with self._changed:
             late = self._blocking(at, position)
@@ -76,7 +79,7 @@ class Order:
 
     async def wait_async(self, at: int, position: int) -> str | None:
         """Do the same without holding the event loop."""
-        if position >= len(self._ticks[at]):
+        if at >= len(self._ticks) or position >= len(self._ticks[at]):
             return None
         with self._changed:
             late = self._blocking(at, position)

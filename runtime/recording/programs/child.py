@@ -1,0 +1,321 @@
+"""The side of a recorded or replayed program: makes its reel when Python starts, and ends it when Python ends."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
+from time import time_ns
+from types import FrameType
+from typing import Any, Final
+
+from greenroom.runtime.recording.boundaries import install
+from greenroom.runtime.recording.boundaries.standard import process as processes
+from greenroom.runtime.recording.tape import sites
+from greenroom.runtime.recording.tape.fork import ForkReel
+from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
+from greenroom.runtime.recording.tape.player import Player
+from greenroom.runtime.recording.tape.recorder import Recorder
+from greenroom.runtime.recording.tape.reels import Reel, set_process_reel
+from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter, read_spool
+from greenroom.runtime.version import __version__
+
+from .claims import Claims
+from .options import LINEAGE, OPTIONS, Options
+
+__all__ = ["LINEAGE_READ", "start"]
+
+LINEAGE_READ: Final = ("process", "lineage", "", "main")
+"""The read by which a further process says, on a tape, which one it is: kind, name, place, lane."""
+_FIRST: Final = "0"
+
+
+def start(told: str) -> None:
+    """Begin to record or to replay this process. `told` are the options, as JSON."""
+    options = Options(**json.loads(told))
+    sites.set_own_packages(options.own)
+    processes.record_results(options.processes)
+    tape = read_spool(options.tape_file) if options.tape_file is not None else None
+    child = _Child(options, os.environ.get(LINEAGE) or _FIRST, tape)
+    child.begin()
+    install.install()
+    _end_with(child)
+
+
+class _Child:
+    """One process of the run."""
+
+    def __init__(self, options: Options, lineage: str, tape: Tape | None) -> None:
+        self.options = options
+        self.tape = tape
+        self.lineage = lineage
+        self._children = itertools.count(1)
+        self._reel: Recorder | Player | ForkReel | None = None
+        self._sink: _ProcessSink | None = None
+
+    def begin(self) -> None:
+        """Make the reel of this process."""
+        options = self.options
+        self.lineage = _claimed(options.folder, self.lineage)
+        if options.mode == "replay":
+            assert self.tape is not None
+            number = _number_of(self.tape, self.lineage)
+            claim = None if number == 0 else Claims(options.folder).take
+            self._reel = Player(
+                self.tape, strict=options.strict, patience=options.patience, process=number, claim=claim
+            )
+        else:
+            self._sink = _ProcessSink(options.folder, self.lineage, options.hash_seed)
+            if options.mode == "fork":
+                assert self.tape is not None
+                self._reel = ForkReel(
+                    self.tape,
+                    self._sink,
+                    changes=_changes(options),
+                    strict=options.strict,
+                    process=_number_of(self.tape, self.lineage),
+                    patience=options.patience,
+                )
+            else:
+                self._reel = Recorder(self._sink)
+            if self.lineage == _FIRST:
+                self._sink.open()
+        reel: Reel = self._reel
+        set_process_reel(reel)
+        processes.set_environment(self.environment)
+        _answers_for(self)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables of a process that this one is about to start."""
+        return {
+            OPTIONS: os.environ.get(OPTIONS, ""),
+            LINEAGE: self.next_lineage(),
+            "PYTHONPATH": self.options.bootstrap,
+            "PYTHONHASHSEED": self.options.hash_seed,
+        }
+
+    def next_lineage(self) -> str:
+        """Return the lineage of the next process that this one starts."""
+        return f"{self.lineage}.{next(self._children)}"
+
+    def forked(self, lineage: str) -> _Child:
+        """Return what answers for a process that was forked off this one, and leave the parent what is the parent's."""
+        recorder = self._recorder()
+        if recorder is not None:
+            recorder.abandon()
+        if self._sink is not None:
+            self._sink.abandon()
+        return _Child(self.options, lineage, self.tape)
+
+    def flush(self) -> None:
+        """Keep all that is on its way: the process may be about to end."""
+        recorder = self._recorder()
+        if recorder is not None:
+            recorder.flush()
+        if self._sink is not None:
+            self._sink.sync()
+        if isinstance(self._reel, Player | ForkReel):
+            self._write_report(self._reel)
+
+    def end(self) -> None:
+        """End the reel."""
+        error = getattr(sys, "last_value", None)
+        if self._sink is not None and isinstance(error, BaseException):
+            self._sink.about({"exception": type(error).__qualname__, "process": self._sink.number})
+        reel, self._reel = self._reel, None
+        set_process_reel(None)
+        if isinstance(reel, Recorder):
+            reel.close()
+        elif reel is not None:
+            reel.end()
+            self._write_report(reel)
+
+    def _recorder(self) -> Recorder | None:
+        if isinstance(self._reel, ForkReel):
+            return self._reel.recorder
+        return self._reel if isinstance(self._reel, Recorder) else None
+
+    def _write_report(self, reel: Player | ForkReel) -> None:
+        """Write the report of a replay; what is still unused counts, as nothing may come any more."""
+        report = reel.report.to_dict()
+        if isinstance(reel, ForkReel):
+            report["live"] = reel.live
+        path = os.path.join(self.options.folder, f"{self.lineage}.report")
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            json.dump(report, file)
+        os.replace(f"{path}.new", path)
+
+
+class _ProcessSink:
+    """The spool of a process. It is made when there is something to put into it: many a child has nothing."""
+
+    def __init__(self, folder: str, lineage: str, hash_seed: str) -> None:
+        self._hash_seed = hash_seed
+        self._folder = folder
+        self._lineage = lineage
+        self._spool: SpoolSink | None = None
+        self._is_left = False
+        self.number = 0
+
+    def open(self) -> SpoolSink:
+        """Return the spool. Make it if there is none."""
+        if self._spool is None:
+            first = self._lineage == _FIRST
+            number = 0 if first else max(1, len([each for each in os.listdir(self._folder) if each.endswith(".spool")]))
+            while True:
+                try:
+                    self._spool = SpoolSink(SpoolWriter(os.path.join(self._folder, f"{number:06}.spool")))
+                    break
+                except FileExistsError:
+                    number += 1
+            self.number = number
+            self._spool.about(_about(number, self._lineage, self._hash_seed))
+            if number:
+                told = {"lineage": self._lineage, "command": sys.orig_argv, "pid": os.getpid()}
+                self._spool.reads(Reads([(*LINEAGE_READ, told)], number))
+        return self._spool
+
+    def about(self, told: dict[str, Any]) -> None:
+        """Put what this process says of itself into its spool, if it has one."""
+        if self._spool is not None:
+            self._spool.about(told)
+
+    def crossing(self, crossing: Crossing) -> None:
+        """Append a crossing."""
+        if not self._is_left:
+            spool = self.open()
+            crossing.process = self.number
+            spool.crossing(crossing)
+
+    def reads(self, reads: Reads) -> None:
+        """Hold reads for the next crossing."""
+        if not self._is_left:
+            spool = self.open()
+            reads.process = self.number
+            spool.reads(reads)
+
+    def sync(self) -> None:
+        """Append what is held."""
+        if self._spool is not None:
+            self._spool.sync()
+
+    def close(self) -> None:
+        """Append what is held, and close the spool."""
+        if self._spool is not None and not self._is_left:
+            self._spool.close()
+            self._is_left = True
+
+    def abandon(self) -> None:
+        """Touch the spool no more: it is that of the process that forked this one."""
+        self._is_left = True
+
+
+def _about(number: int, lineage: str, hash_seed: str) -> dict[str, Any]:
+    return {
+        "process": number,
+        "lineage": lineage,
+        "command": sys.orig_argv,
+        "directory": os.getcwd(),
+        "hash_seed": hash_seed,
+        "python": sys.version.split()[0],
+        "executable": sys.executable,
+        "greenroom": __version__,
+        "pid": os.getpid(),
+        "started_at": time_ns(),
+    }
+
+
+def _claimed(folder: str, lineage: str) -> str:
+    """Return a lineage that no other process has: those that a shell or another program has started in between have the
+    same, and count."""
+    for number in itertools.count():
+        claimed = f"{lineage}~{number}" if number else lineage
+        with suppress(FileExistsError):
+            os.close(os.open(os.path.join(folder, f"{claimed}.process"), os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            return claimed
+    raise AssertionError
+
+
+def _number_of(tape: Tape, lineage: str) -> int:
+    """Return which process of a tape this one is; -1 if none was recorded."""
+    if lineage == _FIRST:
+        return 0
+    for reads in tape.reads:
+        for *what, told in reads.reads:
+            if tuple(what) == LINEAGE_READ and isinstance(told, Mapping) and told.get("lineage") == lineage:
+                return reads.process
+    return -1
+
+
+def _changes(options: Options) -> Any:
+    """Return what changes the live calls of a fork."""
+    if options.changes is None:
+        return None
+    module, _, function = options.changes[0].partition(":")
+    return getattr(import_module(module), function)(options.changes[1])
+
+
+_child: _Child | None = None
+_reserved: Final = threading.local()
+
+
+def _answers_for(child: _Child) -> None:
+    global _child
+    _child = child
+
+
+def _end_with(child: _Child) -> None:
+    """Have the reel end with the process, however that ends."""
+    atexit.register(_end)
+    os.register_at_fork(before=_before_fork, after_in_child=_in_forked)
+    _flush_before("_exit")
+    _flush_before("execv")
+    _flush_before("execve")
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)
+
+
+def _end() -> None:
+    if _child is not None:
+        _child.end()
+
+
+def _before_fork() -> None:
+    _reserved.lineage = _child.next_lineage() if _child is not None else _FIRST
+
+
+def _in_forked() -> None:
+    if _child is not None:
+        lineage = _reserved.lineage
+        child = _child.forked(lineage)
+        child.begin()
+        os.environ[LINEAGE] = lineage
+
+
+def _flush_before(name: str) -> None:
+    own: Callable[..., Any] = getattr(os, name)
+
+    def flushed(*args: Any, **kwargs: Any) -> Any:
+        if _child is not None:
+            with suppress(Exception):
+                _child.flush()
+        return own(*args, **kwargs)
+
+    flushed.__name__ = flushed.__qualname__ = name
+    setattr(os, name, flushed)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """Keep what is on its way, and die of the signal as the program would have."""
+    if _child is not None:
+        with suppress(Exception):
+            _child.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -1,0 +1,196 @@
+"""Start a program so that it is recorded, replayed or forked."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import time_ns
+from typing import Any, Final
+
+from greenroom.runtime.recording.tape.model import Tape
+from greenroom.runtime.recording.tape.report import Drift, ReplayReport
+from greenroom.runtime.recording.tape.spool import END, SpoolSink, SpoolWriter, read_spool
+from greenroom.storage.errors import ConfigurationError, ValidationError
+
+from .claims import Claims
+from .options import LINEAGE, OPTIONS, Mode, Options
+
+__all__ = ["has_begun", "read_report", "run"]
+
+_BOOTSTRAP: Final = str(Path(__file__).parent / "bootstrap")
+_INTERVAL: Final = 0.2
+"""Seconds between two looks at what a recorded program has appended."""
+_PASSED_ON: Final = ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT", "SIGHUP", "SIGQUIT")
+_OF_TERMINAL: Final = ("SIGINT", "SIGHUP", "SIGQUIT")
+"""Those that a terminal gives to all processes in its foreground."""
+_NO_GREENROOM: Final = 78
+"""The exit code of a Python that cannot import greenroom."""
+
+
+def run(
+    command: Sequence[str],
+    mode: Mode,
+    spool_dir: str | os.PathLike[str],
+    *,
+    tape_file: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    hash_seed: str | None = None,
+    strict: bool = False,
+    patience: float = 10.0,
+    own: Sequence[str] = (),
+    processes: bool = False,
+    sleep: float = 0.0,
+    changes: tuple[str, Any] | None = None,
+    poll: Callable[[], None] | None = None,
+    stdout: Any = None,
+    stderr: Any = None,
+) -> int:
+    """Run a command and return its exit code; 128 and the number of the signal if it died of one, as shells say it.
+
+    Its input and output are the caller's. The processes put their spools, and the reports of a replay, into
+    `spool_dir`, which must be there and empty. `tape_file` holds the tape that is replayed (see `write_tape`).
+    `hash_seed` is what the hashes of texts are seeded with (the default: as on the tape, else PYTHONHASHSEED, else
+    any). `sleep` is the part of its sleeps that a replayed program sleeps. `changes` says what live calls of a fork are
+    made with: "module:function", and a JSON value that the function is given. `poll` is called every fifth of a second,
+    and once at the end.
+
+    Raises ConfigurationError if the command cannot be started, if its Python has no greenroom, or if it was no Python
+    that reads PYTHONPATH; ValidationError if it replays without a tape.
+    """
+    if mode != "record" and tape_file is None:
+        raise ValidationError(f"tape_file: to {mode} a program takes a tape", field="tape_file")
+    if not command:
+        raise ValidationError("command: there is none", field="command")
+    environment = dict(os.environ if env is None else env)
+    tape = read_spool(tape_file) if mode != "record" and tape_file is not None else Tape()
+    seed = str(hash_seed or tape.about.get("hash_seed") or environment.get("PYTHONHASHSEED", ""))
+    options = Options(
+        mode=mode,
+        folder=os.path.abspath(spool_dir),
+        bootstrap=_BOOTSTRAP,
+        hash_seed=seed if seed.isdigit() else str(random.SystemRandom().randrange(1, 1 << 32)),
+        tape_file=os.path.abspath(tape_file) if tape_file is not None else None,
+        strict=strict,
+        patience=patience,
+        own=list(own),
+        processes=processes,
+        sleep=sleep,
+        changes=list(changes) if changes is not None else None,
+    )
+    environment[OPTIONS] = options.to_json()
+    environment.pop(LINEAGE, None)
+    environment["PYTHONHASHSEED"] = options.hash_seed
+    before = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = f"{_BOOTSTRAP}{os.pathsep}{before}" if before else _BOOTSTRAP
+    code = _run(command, environment, cwd, poll, stdout, stderr)
+    if not has_begun(spool_dir):
+        raise _not_begun(command, code, environment)
+    if mode == "replay":
+        _report_unused(options.folder, tape)
+    end = SpoolSink(SpoolWriter(Path(spool_dir, END)))
+    end.about({"exit_code": code, "ended_at": time_ns()})
+    end.close()
+    if poll is not None:
+        poll()
+    return code
+
+
+def has_begun(spool_dir: str | os.PathLike[str]) -> bool:
+    """Return whether a process of the run has reached its recorder or player."""
+    return any(Path(spool_dir).glob("*.process"))
+
+
+def read_report(spool_dir: str | os.PathLike[str]) -> ReplayReport:
+    """Return the report of a replay, of all processes together."""
+    report = ReplayReport()
+    for path in sorted(Path(spool_dir).glob("*.report")):
+        report.add(json.loads(path.read_text("utf-8")))
+    return report
+
+
+def _report_unused(folder: str, tape: Tape) -> None:
+    """Report what was recorded of further processes and answered none of them. The first reports its own."""
+    report, claims = ReplayReport(), Claims(folder)
+    for each in tape.crossings:
+        if each.process and not claims.has(each):
+            report.tell(Drift(each.kind, each.name, each.place, each.number, "unused"))
+    Path(folder, "unused.report").write_text(json.dumps(report.to_dict()), "utf-8")
+
+
+def _run(
+    command: Sequence[str],
+    environment: dict[str, str],
+    cwd: str | os.PathLike[str] | None,
+    poll: Callable[[], None] | None,
+    stdout: Any,
+    stderr: Any,
+) -> int:
+    try:
+        process = subprocess.Popen(list(command), env=environment, cwd=cwd, stdout=stdout, stderr=stderr)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{command[0]} cannot be started: {error.strerror or error}. Give the whole command, such as: python"
+            " agent.py",
+            command=command[0],
+        ) from error
+    with _passing_on(process):
+        while True:
+            try:
+                code = process.wait(_INTERVAL if poll is not None else None)
+                break
+            except subprocess.TimeoutExpired:
+                assert poll is not None
+                poll()
+    return 128 - code if code < 0 else code
+
+
+@contextmanager
+def _passing_on(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Pass signals on to the program. A terminal gives an interrupt to both: then it is the program's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def pass_on(number: int, frame: object) -> None:
+        if signal.Signals(number).name not in _OF_TERMINAL or not _is_from_terminal():
+            process.send_signal(number)
+
+    numbers = [getattr(signal, name) for name in _PASSED_ON if hasattr(signal, name)]
+    before = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_from_terminal() -> bool:
+    """Return whether this process stands in the foreground of a terminal."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _not_begun(command: Sequence[str], code: int, environment: Mapping[str, str]) -> ConfigurationError:
+    if code == _NO_GREENROOM:
+        return ConfigurationError(
+            f"the Python of {command[0]} has no greenroom, so the program was not run: install greenroom[record] where"
+            " its packages are",
+            command=command[0],
+        )
+    found = shutil.which(command[0], path=environment.get("PATH"))
+    return ConfigurationError(
+        f"{found or command[0]} ended (with exit code {code}) without a recorder: nothing of it was recorded or"
+        " replayed. A command must start a Python that reads PYTHONPATH, so without -I, -E and -S",
+        command=command[0],
+    )

@@ -1,0 +1,46 @@
+"""What a launched program is told: in one environment variable, which its children inherit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+__all__ = ["LINEAGE", "OPTIONS", "Mode", "Options"]
+
+Mode = Literal["record", "replay", "fork"]
+
+OPTIONS: Final = "GREENROOM_RECORDING"
+"""The variable that holds the options."""
+LINEAGE: Final = "GREENROOM_RECORDING_LINEAGE"
+"""The variable that says which process of the run one is: "0.2" is the second that the first one has started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a program is recorded, replayed or forked."""
+
+    mode: Mode
+    folder: str
+    """Where spools and reports go."""
+    bootstrap: str
+    """The folder that stands on PYTHONPATH."""
+    hash_seed: str
+    tape_file: str | None = None
+    """What is replayed; of a fork, the part before it goes live."""
+    strict: bool = False
+    patience: float = 10.0
+    """Seconds that an answer waits for its turn."""
+    own: list[str] = field(default_factory=list)
+    """Installed packages that are the program's own code too."""
+    processes: bool = False
+    """Whether results of `subprocess.run` are recorded, in place of the processes."""
+    sleep: float = 0.0
+    """The part of its sleeps that a replayed program sleeps."""
+    changes: list[Any] | None = None
+    """What changes the live calls of a fork: "module:function", and the JSON value that the function is given. It
+    returns the `Changes`."""
+
+    def to_json(self) -> str:
+        """Return the options as the text of the variable."""
+        return json.dumps(asdict(self))

@@ -1,0 +1,135 @@
+"""The reel of a fork: it answers what stands on a tape, and then goes on live, as a recorder."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import CodeType, FrameType
+from typing import Any, Final, TypeVar
+
+from . import sites
+from .matching.calls import Call
+from .model import Crossing, Sink, Tape
+from .player import Played, Player
+from .recorder import Recorder
+from .reels import Pending
+
+__all__ = ["Changes", "ForkReel"]
+
+T = TypeVar("T")
+
+Changes = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any] | None]
+"""Returns the fields of the input of a live call that are to be other, of its kind, name and input; None: none is."""
+
+_RUNNING_ON: Final = ("time.monotonic", "time.perf_counter", "time.process_time", "time.thread_time")
+"""Clocks that have no meaning but their differences: after the fork they go on from where the recording left them."""
+
+
+class ForkReel:
+    """Answers the calls of a tape, which is that of the run up to the fork, and then goes on live.
+
+    What is answered goes to the sink too, so that what the sink has is a recording of its own. As long as calls of the
+    tape are left that the program's lane has not made, nothing of this lane goes live: a call that fits none of them
+    raises ReplayError.
+
+    Live calls need what the recorded ones did not: keys, and a network. Whoever makes a fork says so before.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        sink: Sink,
+        *,
+        changes: Changes | None = None,
+        strict: bool = False,
+        process: int = 0,
+        patience: float = 10.0,
+    ) -> None:
+        """Make the reel of one process. `changes` says what live calls are made with, in place of what the program
+        gives."""
+        self._player = Player(tape, strict=strict, process=process, patience=patience)
+        left = self._player.left()
+        self._left = len(left)
+        self._recorder = Recorder(
+            sink,
+            process=process,
+            after_number=max((crossing.number for crossing in left), default=0),
+            after_tick=max((max([crossing.began, *crossing.ticks]) for crossing in left), default=0),
+        )
+        self._changes = changes
+        self._offsets: dict[str, Any] = {}
+        self._lock = threading.RLock()
+        self.report = self._player.report
+        self.live = 0
+        """How many calls have gone live."""
+
+    def begin(
+        self,
+        kind: str,
+        name: str,
+        input: Mapping[str, Any],
+        *,
+        key: bytes | None = None,
+        frame: FrameType | None = None,
+    ) -> Pending:
+        """Answer a crossing, or have it made live. Raises ReplayError if it fits none of those that the program has to
+        make first."""
+        frame = frame if frame is not None else sys._getframe(1)
+        if self._left:
+            call = self._player.call_of(kind, name, input, key, frame)
+            played = self._answer(call)
+            if played is not None:
+                return played
+        with self._lock:
+            self.live += 1
+            changed = self._changes(kind, name, input) if self._changes is not None else None
+        pending = self._recorder.begin(kind, name, input, key=key, frame=frame)
+        if changed:
+            pending.change(changed)
+        return pending
+
+    def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
+        """Return the recorded value as long as recorded calls are left to be made, and then one of now."""
+        if self._left:
+            value = self._player.read(kind, name, code, line, live)
+        else:
+            value = live()
+            if kind == "clock" and name.removesuffix("_ns") in _RUNNING_ON:
+                value = self._running_on(name, value)
+        self._recorder.note(kind, name, sites.place_of(code, line), value)
+        return value
+
+    def end(self) -> None:
+        """End the recording, and the report of what was replayed."""
+        self._player.end()
+        self._recorder.close()
+
+    @property
+    def recorder(self) -> Recorder:
+        """The recorder that goes on."""
+        return self._recorder
+
+    def _answer(self, call: Call) -> Played | None:
+        with self._lock:
+            found = self._player.take(call, own_lane=True)
+            if found is None:
+                if any(crossing.lane == call.lane for crossing in self._player.left()):
+                    raise self._player.stop(call)
+                return None
+            self._left -= 1
+        played = self._player.answer(call, found)
+        self._recorder.keep(self._copied(self._player.crossing(found.at), call))
+        return played
+
+    def _copied(self, crossing: Crossing, call: Call) -> Crossing:
+        """Return what the fork's own recording has of a call that was answered: with the input of now."""
+        return replace(crossing, place=call.place, lane=call.lane, input=call.input, key=call.key)
+
+    def _running_on(self, name: str, value: Any) -> Any:
+        offset = self._offsets.get(name)
+        if offset is None:
+            last = self._player.last_time(name)
+            offset = self._offsets[name] = 0 if last is None else last - value
+        return value + offset

@@ -1,0 +1,188 @@
+"""Programs are recorded unmodified, and replayed with the same output, whatever processes they start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from greenroom.storage.errors import ConfigurationError
+
+from .programs import Programs
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Programs:
+    return Programs(tmp_path)
+
+
+def test_a_program_is_replayed_with_the_same_output_and_exit_code(programs: Programs) -> None:
+    programs.write("""
+        import os, sys
+        @tool
+        def pid():
+            return os.getpid()
+        print(pid(), pid(), sys.argv[1:])
+        sys.exit(3)
+    """)
+    command = [sys.executable, "agent.py", "--fast"]
+    recorded = programs.run("record", command=command)
+    assert recorded.code == 3
+    assert recorded.tape.about["exit_code"] == 3
+    assert recorded.tape.about["command"][1:] == ["agent.py", "--fast"]
+    assert [each.place for each in recorded.tape.crossings] == ["agent.py:7 in <module>"] * 2
+    replayed = programs.run("replay", recorded.tape, command=command)
+    assert (replayed.code, replayed.output) == (3, recorded.output)
+    assert replayed.report.is_exact
+    assert replayed.report.exact == 2
+
+
+def test_each_process_is_recorded_and_answered_from_what_was_recorded_of_it(programs: Programs) -> None:
+    programs.write("import os\n@tool\ndef pid():\n    return os.getpid()\nprint('started', pid())\n", "child.py")
+    programs.write("""
+        import multiprocessing, os, subprocess, sys
+        @tool
+        def pid(n):
+            return os.getpid()
+        if __name__ == "__main__":
+            print(pid(0), flush=True)
+            if os.fork() == 0:
+                print("forked", pid(1), flush=True)
+                os._exit(0)
+            os.wait()
+            subprocess.run([sys.executable, "child.py"])
+            small = {name: os.environ[name] for name in ("PATH", "PYTHONPATH")}
+            subprocess.run([sys.executable, "child.py"], env=small)
+            for method in ("fork", "spawn"):
+                with multiprocessing.get_context(method).Pool(2) as pool:
+                    print(method, pool.map(pid, [2, 3, 4]), flush=True)
+    """)
+    recorded = programs.run("record")
+    assert len(recorded.tape.crossings) == 10
+    assert len({each.process for each in recorded.tape.crossings}) >= 6
+    replayed = programs.run("replay", recorded.tape)
+    assert replayed.output == recorded.output
+    assert replayed.report.is_exact, replayed.report.drifts
+    assert replayed.report.exact == 10
+
+
+def test_a_killed_program_leaves_all_that_it_was_given(programs: Programs) -> None:
+    programs.write("""
+        import os, signal
+        @tool
+        def step(n):
+            return n
+        for n in range(100):
+            step(n)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    recorded = programs.run("record")
+    assert recorded.code == 128 + signal.SIGKILL
+    assert [each.outcome["value"] for each in recorded.tape.crossings] == list(range(100))
+    replayed = programs.run("replay", recorded.tape)
+    assert replayed.code == 128 + signal.SIGKILL
+    assert replayed.report.refused is None
+
+
+def test_a_terminated_program_keeps_its_reads_and_dies_of_the_signal(programs: Programs) -> None:
+    programs.write("""
+        import os, signal, time
+        time.time()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    """)
+    recorded = programs.run("record")
+    assert recorded.code == 128 + signal.SIGTERM
+
+
+def test_the_output_for_a_missing_recording_is_an_error_and_the_report_says_why(programs: Programs) -> None:
+    programs.write("@tool\ndef step(n):\n    return n\nprint(step(1))")
+    recorded = programs.run("record")
+    programs.write("@tool\ndef other(n):\n    return n\ntry:\n    other(1)\nexcept Exception:\n    print('caught')")
+    replayed = programs.run("replay", recorded.tape)
+    assert replayed.output == "caught\n"
+    assert replayed.report.refused is not None
+    assert "another name" in replayed.report.refused
+
+
+def test_a_fork_replays_what_its_tape_has_and_goes_on_live(programs: Programs) -> None:
+    programs.write("""
+        import os
+        @tool
+        def step(n):
+            return f"{os.environ['NAME']} {n}"
+        for n in range(4):
+            print(step(n))
+    """)
+    recorded = programs.run("record", env={**os.environ, "NAME": "first"})
+    assert recorded.output == "first 0\nfirst 1\nfirst 2\nfirst 3\n"
+    recorded.tape.crossings = recorded.tape.crossings[:2]
+    forked = programs.run("fork", recorded.tape, env={**os.environ, "NAME": "second"})
+    assert forked.output == "first 0\nfirst 1\nsecond 2\nsecond 3\n"
+    assert [each.number for each in forked.tape.crossings] == [1, 2, 3, 4]
+    replayed = programs.run("replay", forked.tape, env={**os.environ, "NAME": "third"})
+    assert replayed.output == forked.output
+    assert replayed.report.is_exact
+
+
+def test_the_program_sees_nothing_of_the_recorder(programs: Programs) -> None:
+    (programs.folder / "sitecustomize.py").write_text("import builtins\nbuiltins.customized = True\n")
+    programs.write("""
+        import builtins, sitecustomize, sys
+        print(builtins.customized, [path for path in sys.path if "bootstrap" in path])
+        print(sys.stdin.read())
+        print(len({"a", "b"}), sys.flags.hash_randomization)
+    """)
+    environment = {**os.environ, "PYTHONPATH": f"{programs.folder}{os.pathsep}{os.environ['PYTHONPATH']}"}
+    recorded = programs.run("record", env=environment)
+    assert recorded.output.startswith("True []\n")
+
+
+def test_hashes_are_seeded_as_they_were(programs: Programs) -> None:
+    programs.write("print([hash(text) for text in 'abc'], list({'a', 'b', 'c', 'd'}))\n@tool\ndef x(): ...\nx()")
+    recorded = programs.run("record")
+    replayed = programs.run("replay", recorded.tape)
+    assert replayed.output == recorded.output
+
+
+def test_signals_are_passed_on(programs: Programs, tmp_path: Path) -> None:
+    programs.write("""
+        import signal, sys
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+        print("ready", flush=True)
+        signal.pause()
+    """)
+    launcher = textwrap.dedent(f"""
+        import os, sys
+        from greenroom.runtime.recording.programs.launch import run
+        os.mkdir("spools")
+        sys.exit(run([{sys.executable!r}, "agent.py"], "record", "spools"))
+    """)
+    process = subprocess.Popen([sys.executable, "-c", launcher], cwd=tmp_path, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == b"ready\n"
+        process.terminate()
+        assert process.wait(60) == 7
+
+
+def test_a_command_that_is_no_python_is_an_error(programs: Programs) -> None:
+    with pytest.raises(ConfigurationError, match="without a recorder"):
+        programs.run("record", command=[shutil.which("true") or "true"])
+    with pytest.raises(ConfigurationError, match="without -I, -E and -S"):
+        programs.run("record", command=[sys.executable, "-I", "-c", "print(1)"])
+    with pytest.raises(ConfigurationError, match="cannot be started"):
+        programs.run("record", command=["no-such-program-at-all"])
+
+
+def test_a_python_without_greenroom_is_named(programs: Programs, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="has no greenroom"):
+        programs.run(
+            "record", command=[sys.executable, "-S", "-c", "import sitecustomize"], env={"PATH": os.environ["PATH"]}
+        )
