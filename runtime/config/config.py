@@ -107,6 +107,9 @@ class RuntimeConfig(Checked):
     max_elastic_threads: Annotated[int, Ge(1), Le(10_000)] = 256
     """Threads for tools, agents and hooks that may block. One that hangs keeps its thread."""
 
+    prices: Annotated[Path | None, NONE] = None
+    """A JSON file with what models cost, in place of the prices that come with greenroom, for recorded calls."""
+
     max_concurrent_replays: Annotated[int, Ge(1), Le(1000)] = 4
     """Replays under way at once. Others wait for their turn."""
 

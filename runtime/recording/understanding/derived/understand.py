@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.runtime.recording.journal.reading import JournalSource, items_of
@@ -45,10 +46,11 @@ class _Told:
     messages: int = 0
 
 
-def understand(session: Session, *, prices: Prices | Mapping[str, Any] | str | None = None) -> int:
+def understand(session: Session, *, prices: Prices | Mapping[str, Any] | str | PathLike[str] | None = None) -> int:
     """Understand what was recorded in a session and not understood yet, and return how many calls of models that was.
 
-    `prices` are a table of one's own, as an object or the path of a JSON file: see `Prices`. Raises
+    `prices` are a table of one's own, as an object or the path of a JSON file: see `Prices`; otherwise those of the
+    runtime's `prices` setting, or those that come with greenroom. Raises ValidationError for a table that is none,
     InvalidSessionState if the session takes nothing more, IntegrityError if the recording is damaged, after all before
     the damage.
     """
@@ -58,11 +60,16 @@ def understand(session: Session, *, prices: Prices | Mapping[str, Any] | str | N
 class Understanding:
     """Follows a recording while it grows: `go_on` understands what has come since."""
 
-    def __init__(self, session: Session, *, prices: Prices | Mapping[str, Any] | str | None = None) -> None:
+    def __init__(
+        self, session: Session, *, prices: Prices | Mapping[str, Any] | str | PathLike[str] | None = None
+    ) -> None:
         """Create it for a session. Raises ValidationError for a table of prices that is none."""
         self._session = session
+        core = session._runtime.core
+        if prices is None:
+            prices = core.config.prices
         self._prices = prices if isinstance(prices, Prices) or prices is None else Prices(prices)
-        self._source = JournalSource(session._runtime.core, session.id)
+        self._source = JournalSource(core, session.id)
         self._asked: dict[str, ToolCall] = {}
         self._threads = Threads()
         self._main: Thread | None = None

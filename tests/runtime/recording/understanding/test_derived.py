@@ -246,6 +246,19 @@ def test_a_budget_that_is_used_up_stops_no_understanding(store_path: Path) -> No
         assert understand(s) == 3
 
 
+def test_prices_may_be_ones_own(store_path: Path, tmp_path: Path) -> None:
+    table = tmp_path / "prices.json"
+    table.write_text('{"gpt-4o": {"input": 1, "output": 2}}', "utf-8")
+    with Runtime.open(store_path, config={"prices": table}) as rt:
+        by_setting, by_call = rt.create_session(), rt.create_session()
+        for session in (by_setting, by_call):
+            Run(session).chat([user("Rome?")], says("A city."))
+        understand(by_setting)
+        understand(by_call, prices={"gpt-4o": {"input": 3, "output": 3}})
+        assert events(by_setting, "agent.returned")[0]["cost_microusd"] == 120
+        assert events(by_call, "agent.returned")[0]["cost_microusd"] == 330
+
+
 def test_conversations_that_the_provider_keeps_are_followed_by_their_responses(s: Session) -> None:
     run = Run(s)
 
