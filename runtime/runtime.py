@@ -473,8 +473,9 @@ class Runtime:
 
         That is a new one with this `name`, these `tags`, `metadata` and `created_by`; the one with this `key`, which is
         created if there is none; or `session`. Threads and tasks that the block starts belong to it; other code of the
-        process does not. `redact`: regular expressions, whose matches are removed from all that is recorded, and JSON
-        paths, whose values are. Only the host may do this. Raises ValidationError, SessionNotFound,
+        process does not. When the block ends, what models were asked and said becomes the session's conversation and
+        calls. `redact`: regular expressions, whose matches are removed from all that is recorded, and JSON paths, whose
+        values are. Only the host may do this. Raises ValidationError, SessionNotFound,
         InvalidSessionState.
 
         Example:

@@ -18,6 +18,7 @@ from .tape.player import Player
 from .tape.recorder import Recorder
 from .tape.redacting import CleaningReel, redactor_of
 from .tape.reels import Reel, playing
+from .understanding.derived import understand_quietly
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
@@ -42,11 +43,12 @@ class RecordedBlock(AbstractContextManager["Session"]):
         self._recorder: Recorder | None = None
         self._sink: JournalSink | None = None
         self._playing: AbstractContextManager[None] | None = None
+        self._into: Session | None = None
 
     def begin(self) -> Session:
         """Begin the recording, and return its session."""
         install()
-        session = self._session()
+        session = self._into = self._session()
         self._sink = JournalSink(session, _about(), redact=self._redact)
         self._recorder = Recorder(self._sink)
         return session
@@ -64,8 +66,8 @@ class RecordedBlock(AbstractContextManager["Session"]):
             playing.__exit__(None, None, None)
 
     def finish(self, error: BaseException | None) -> None:
-        """Journal that the block has ended, and what it raised. Raises nothing about a recording that has ended early:
-        it is logged, and `failure` in its tape says why."""
+        """Journal that the block has ended, and what it raised, and understand what was recorded. Raises nothing about
+        a recording that has ended early: it is logged, and `failure` in its tape says why."""
         recorder, sink = self._recorder, self._sink
         self._recorder = self._sink = None
         if recorder is None or sink is None:
@@ -77,6 +79,8 @@ class RecordedBlock(AbstractContextManager["Session"]):
         if recorder.failure is not None:
             told["failure"] = f"{type(recorder.failure).__name__}: {recorder.failure}"
         sink.finish(told)
+        if self._into is not None:
+            understand_quietly(self._into)
 
     def __enter__(self) -> Session:
         session = self.begin()

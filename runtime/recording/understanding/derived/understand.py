@@ -16,7 +16,7 @@ from greenroom.runtime.recording.understanding.model import ModelCall
 from greenroom.runtime.recording.understanding.parts import ToolCall, calls_in, results_in
 from greenroom.runtime.recording.understanding.prices import Prices
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.errors import ValidationError
+from greenroom.storage.errors import GreenroomError, ValidationError
 from greenroom.storage.events.calls import RECORDING_CROSSING
 
 from .calls import MAX_ERROR_TEXT, CallEvents, packed
@@ -27,14 +27,14 @@ from .threads import Place, Thread, Threads
 if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
 
-__all__ = ["Understanding", "understand"]
+__all__ = ["Understanding", "understand", "understand_quietly"]
 
 logger = logger_of("recording")
 
 _SECOND: Final = 1_000_000_000
 _MOST_ASKED: Final = 4096
-_lock: Final = threading.Lock()
-"""Held while anything is understood: one process does it at a time, as only one has a store."""
+_locks: Final = tuple(threading.Lock() for _ in range(64))
+"""One is held while a session is understood. Other processes do not: only one has a store."""
 
 
 @dataclass(slots=True)
@@ -57,6 +57,14 @@ def understand(session: Session, *, prices: Prices | Mapping[str, Any] | str | P
     return Understanding(session, prices=prices).go_on()
 
 
+def understand_quietly(session: Session) -> None:
+    """Do the same where nothing can be done about a failure: it is logged."""
+    try:
+        understand(session)
+    except GreenroomError as error:
+        logger.warning("session %s: what was recorded is not understood: %s", session.id, error)
+
+
 class Understanding:
     """Follows a recording while it grows: `go_on` understands what has come since."""
 
@@ -66,6 +74,7 @@ class Understanding:
         """Create it for a session. Raises ValidationError for a table of prices that is none."""
         self._session = session
         core = session._runtime.core
+        self._lock = _locks[hash(session.id) % len(_locks)]
         if prices is None:
             prices = core.config.prices
         self._prices = prices if isinstance(prices, Prices) or prices is None else Prices(prices)
@@ -81,7 +90,7 @@ class Understanding:
         """Understand what was recorded since the last time, and return how many calls of models that was. Raises what
         `understand` raises."""
         told = _Told()
-        with _lock:
+        with self._lock:
             if not self._begun and not self._begin():
                 return 0
             for item in items_of(self._source, self._after):
