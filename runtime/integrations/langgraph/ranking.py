@@ -3,61 +3,83 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from greenroom.runtime import ValidationError
 
 from .keys import shown
 
-__all__ = ["matches", "similarities", "text_scores", "texts_in"]
+__all__ = ["Condition", "entries", "similarities", "text_scores", "texts_in"]
 
+Condition = Callable[[object], bool]
+
+_COMPARISONS: Final = {"$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le}
 _WORD: Final = re.compile(r"\w+")
 _SATURATION: Final = 1.2
 _LENGTH_WEIGHT: Final = 0.75
 """The usual parameters of BM25."""
 
 
-def matches(value: object, wanted: object) -> bool:
-    """Return whether a value is what a filter wants: the same value, a dictionary with (at least) the same entries, or
-    what the operators `$eq $ne $gt $gte $lt $lte` hold for. Raises ValidationError for another operator."""
-    if isinstance(wanted, str | int | float | None):
-        return bool(value == wanted)
+def _condition(wanted: object) -> Condition:
+    """Return what tells whether a value is what a filter wants: the same value, a dictionary with (at least) the same
+    entries, or what the operators `$eq $ne $gt $gte $lt $lte` hold for. Raises ValidationError for another operator."""
     if isinstance(wanted, Mapping):
         if any(isinstance(name, str) and name.startswith("$") for name in wanted):
-            return all(_holds(value, name, operand) for name, operand in wanted.items())
-        return isinstance(value, Mapping) and all(matches(value.get(name), each) for name, each in wanted.items())
+            return _all_of([_holds(name, operand) for name, operand in wanted.items()])
+        return entries(wanted)
     if isinstance(wanted, list | tuple):
-        return (
+        conditions = [_condition(each) for each in wanted]
+        return lambda value: (
             isinstance(value, list)
-            and len(value) == len(wanted)
-            and all(matches(one, other) for one, other in zip(value, wanted, strict=True))
+            and len(value) == len(conditions)
+            and all(one(each) for one, each in zip(conditions, value, strict=True))
         )
-    return bool(value == wanted)
+    return lambda value: bool(value == wanted)
 
 
-def _holds(value: object, operator: str, operand: object) -> bool:
-    if operator in {"$eq", "$ne"}:
-        return (value == operand) is (operator == "$eq")
-    if operator not in {"$gt", "$gte", "$lt", "$lte"}:
-        raise ValidationError(
-            f"filter: $eq, $ne, $gt, $gte, $lt or $lte is needed, not {shown(operator)}", field="filter"
-        )
-    one, other = _comparable(value, operand)
-    if one is None or other is None:
-        return False
-    less, equal = bool(one < other), bool(one == other)
-    return {"$gt": not less and not equal, "$gte": not less, "$lt": less, "$lte": less or equal}[operator]
+def entries(wanted: Mapping[Any, object]) -> Condition:
+    """Return what tells whether a value is a dictionary with entries that match. Raises ValidationError."""
+    conditions = [(name, _condition(each)) for name, each in wanted.items()]
+    if len(conditions) == 1:
+        [(only, holds)] = conditions
+        return lambda value: isinstance(value, Mapping) and holds(value.get(only))
+    return lambda value: isinstance(value, Mapping) and all(holds(value.get(name)) for name, holds in conditions)
 
 
-def _comparable(one: object, other: object) -> tuple[Any, Any]:
-    """Return both values in a form in which they can be compared, as numbers if they are; None for what cannot be."""
+def _all_of(conditions: Sequence[Condition]) -> Condition:
+    if len(conditions) == 1:
+        return conditions[0]
+    return lambda value: all(each(value) for each in conditions)
+
+
+def _holds(name: str, operand: object) -> Condition:
+    """Return the condition of an operator. Values are compared as numbers if both are, else as texts."""
+    if name in {"$eq", "$ne"}:
+        return lambda value: (value == operand) is (name == "$eq")
+    compare: Callable[[Any, Any], bool] | None = _COMPARISONS.get(name)
+    if compare is None:
+        raise ValidationError(f"filter: $eq, $ne, $gt, $gte, $lt or $lte is needed, not {shown(name)}", field="filter")
+    number = _number(operand)
+
+    def holds(value: object) -> bool:
+        if number is not None:
+            own = value if value.__class__ is float else _number(value)
+            if own is not None:
+                return compare(own, number)
+        return isinstance(value, str) and isinstance(operand, str) and compare(value, operand)
+
+    return holds
+
+
+def _number(value: Any) -> float | None:
     try:
-        return float(one), float(other)  # type: ignore[arg-type]  # whatever is no number is refused
+        return float(value)
     except (TypeError, ValueError, OverflowError):
-        return (one, other) if isinstance(one, str) and isinstance(other, str) else (None, None)
+        return None
 
 
 def texts_in(value: object) -> Iterator[str]:

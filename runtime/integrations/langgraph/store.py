@@ -8,9 +8,8 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -36,6 +35,7 @@ from langgraph.store.base import (
 from greenroom.runtime import AsyncRuntime, GreenroomError, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime.integrations.opening import Opened
 
+from .found import Found, Items, Row, live
 from .items import (
     Namespace,
     after_items_of,
@@ -47,7 +47,7 @@ from .items import (
     written_vectors,
 )
 from .keys import STORE_KEY, shown
-from .ranking import matches, similarities, text_scores, texts_in
+from .ranking import entries, similarities, text_scores, texts_in
 from .threads import held
 
 __all__ = ["GreenroomStore"]
@@ -60,8 +60,7 @@ _SWEEP_MINUTES: Final = 5.0
 _PAGE: Final = 256
 _MICRO: Final = 1_000_000
 
-Row = dict[str, Any]
-Scored = tuple[float | None, bytes, Row]
+Scored = tuple[float | None, Found]
 
 
 @dataclass(slots=True)
@@ -109,6 +108,7 @@ class GreenroomStore(BaseStore):
         self.ttl_config = ttl
         self._opened = Opened(runtime)
         self._known: Session | None = None
+        self._items = Items()
         self._sweeper: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -218,16 +218,17 @@ class GreenroomStore(BaseStore):
         """Return the result of a read, and add the items to `used` whose expiry it puts off."""
         if isinstance(op, GetOp):
             key = item_key(_namespace(op), op.key)
-            row = _live(session.records.get(key) if session is not None else None, now)
+            row = live(session.records.get(key) if session is not None else None, now)
             if row is None:
                 return None
             if op.refresh_ttl and "t" in row:
                 used.append(key)
-            return Item(**_fields_of(key, row))
+            namespace, name, created, updated = Found(key, row).fields
+            return Item(value=row["v"], key=name, namespace=namespace, created_at=created, updated_at=updated)
         if isinstance(op, SearchOp):
             found = self._searched(session, op, now, queries) if session is not None else []
-            used += [key for _, key, row in found if op.refresh_ttl and "t" in row]
-            return [SearchItem(**_fields_of(key, row), score=score) for score, key, row in found]
+            used += [item.key for _, item in found if op.refresh_ttl and "t" in item.row]
+            return [_search_item(item, score) for score, item in found]
         assert isinstance(op, ListNamespacesOp)
         return _listed(session, op) if session is not None else []
 
@@ -236,25 +237,27 @@ class GreenroomStore(BaseStore):
     ) -> list[Scored]:
         prefix = namespace_key(tuple(op.namespace_prefix))
         end = op.offset + op.limit
-        found: list[tuple[bytes, Row]] = []
-        for key, record in _records(session, prefix, end if not op.query else _PAGE):
-            row = _live(record, now)
-            if row is not None and all(matches(row["v"].get(name), want) for name, want in (op.filter or {}).items()):
-                found.append((key, row))
-                if not op.query and len(found) >= end:
-                    break
+        found: list[Found] = []
+        wanted = entries(op.filter) if op.filter else None
+        with closing(self._items.below(session, prefix, end if not op.query else _PAGE)) as items:
+            for item in items:
+                row = item.row
+                if ("x" not in row or row["x"] > now) and (wanted is None or wanted(row["v"])):
+                    found.append(item)
+                    if not op.query and len(found) >= end:
+                        break
         if not op.query:
-            return [(None, key, row) for key, row in found[op.offset : end]]
+            return [(None, item) for item in found[op.offset : end]]
         if self._embeddings is None:
             return self._by_words(found, op.query)[op.offset : end]
         return _by_vectors(session, found, prefix, queries[op.query])[op.offset : end]
 
-    def _by_words(self, found: list[tuple[bytes, Row]], query: str) -> list[Scored]:
+    def _by_words(self, found: list[Found], query: str) -> list[Scored]:
         """Return the items that have words of the query, best first."""
-        indexed = [(key, row) for key, row in found if row.get("f") is not False]
-        texts = [" ".join(self._words_of(row)) for _, row in indexed]
+        indexed = [item for item in found if item.row.get("f") is not False]
+        texts = [" ".join(self._words_of(item.row)) for item in indexed]
         scored: list[Scored] = [
-            (score, key, row) for score, (key, row) in zip(text_scores(query, texts), indexed, strict=True) if score > 0
+            (score, item) for score, item in zip(text_scores(query, texts), indexed, strict=True) if score > 0
         ]
         return sorted(scored, key=lambda each: each[0] or 0.0, reverse=True)
 
@@ -290,7 +293,7 @@ class GreenroomStore(BaseStore):
             if op.value is None:
                 gone += [key] if before is not None else []
             else:
-                values[key] = _row_of(op, _live(before, now), now, has_vectors=bool(texts.get(key)))
+                values[key] = _row_of(op, live(before, now), now, has_vectors=bool(texts.get(key)))
             if texts.get(key):
                 values[vectors_key(key)] = written_vectors(vectors[text] for text in texts[key])
             elif had_vectors:
@@ -315,7 +318,7 @@ class GreenroomStore(BaseStore):
             session = self._opened.runtime.session(key=STORE_KEY)
             values: dict[Any, object] = {}
             for key in dict.fromkeys(keys):
-                row = _live(session.records.get(key), now)
+                row = live(session.records.get(key), now)
                 if row is not None and "t" in row:
                     expires = now + int(row["t"] * 60 * _MICRO)
                     if expires - row["x"] > row["t"] * 60 * _MICRO * _REFRESH_SHARE:
@@ -331,7 +334,7 @@ class GreenroomStore(BaseStore):
         if session is None:
             return 0
         with held(STORE_KEY), suppress(SessionNotFound):
-            expired = [key for key, record in session.records.iterate(b"i") if _live(record, now) is None]
+            expired = [key for key, record in session.records.iterate(b"i") if live(record, now) is None]
             for begin in range(0, len(expired), _MOST_PUTS):
                 keys = expired[begin : begin + _MOST_PUTS]
                 session.records.delete_many([*keys, *map(vectors_key, keys)])
@@ -448,32 +451,14 @@ def _row_of(op: PutOp, before: Row | None, now: int, *, has_vectors: bool) -> Ro
     return row
 
 
-def _live(record: object, now: int) -> Row | None:
-    """Return the item of a record, or None if there is none or it has expired."""
-    if not isinstance(record, dict) or record.get("x", math.inf) <= now:
-        return None
-    return record
+def _search_item(item: Found, score: float | None) -> SearchItem:
+    namespace, name, created, updated = item.fields
+    return SearchItem(namespace, name, item.value, created, updated, score)
 
 
-def _records(session: Session, prefix: bytes, first: int) -> Iterator[tuple[bytes, object]]:
-    """Yield the records with a prefix: as many at once as are probably needed, then page by page."""
-    page = session.records.scan(prefix, limit=min(first, _PAGE))
-    yield from page
-    if page:
-        yield from session.records.iterate(prefix, after=page[-1][0])
-
-
-def _fields_of(key: bytes, row: Row) -> dict[str, Any]:
-    namespace, name = place_of(key)
-    created, updated = (datetime.fromtimestamp(row[each] / _MICRO, UTC) for each in "cu")
-    return {"value": row["v"], "key": name, "namespace": namespace, "created_at": created, "updated_at": updated}
-
-
-def _by_vectors(
-    session: Session, found: list[tuple[bytes, Row]], prefix: bytes, query: Sequence[float]
-) -> list[Scored]:
+def _by_vectors(session: Session, found: list[Found], prefix: bytes, query: Sequence[float]) -> list[Scored]:
     """Return items, those whose best vector is nearest first, and those that have none last."""
-    rows = dict(found)
+    rows = {item.key: item for item in found}
     keys: list[bytes] = []
     vectors: list[Sequence[float]] = []
     for key, record in session.records.iterate(vectors_key(prefix)):
@@ -486,8 +471,8 @@ def _by_vectors(
     best: dict[bytes, float] = {}
     for item, score in zip(keys, similarities(query, vectors), strict=True):
         best[item] = max(score, best.get(item, -math.inf))
-    ranked: list[Scored] = [(best[key], key, rows[key]) for key in sorted(best, key=lambda key: -best[key])]
-    return ranked + [(None, key, row) for key, row in found if key not in best]
+    ranked: list[Scored] = [(best[key], rows[key]) for key in sorted(best, key=lambda key: -best[key])]
+    return ranked + [(None, item) for item in found if item.key not in best]
 
 
 def _listed(session: Session, op: ListNamespacesOp) -> list[Namespace]:

@@ -334,3 +334,47 @@ def test_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         found = [each.value["n"] for each in store.search(("killed",), limit=10**6)]
     assert found[: len(numbers)] == numbers
     assert len(numbers) >= 200
+
+
+def test_what_a_caller_does_to_an_item_changes_nothing_for_the_next(store: GreenroomStore) -> None:
+    store.put(("a",), "k", {"list": [1]})
+    for _ in range(3):
+        (item,) = store.search(("a",))
+        assert item.value == {"list": [1]}
+        item.value["list"].append(2)
+        item.value["more"] = True
+
+
+def test_a_search_sees_what_others_have_written_meanwhile(store: GreenroomStore) -> None:
+    other = GreenroomStore(store._opened.runtime)
+    for number in range(5):
+        other.put(("a",), f"{number}", {"n": number})
+        assert [item.value["n"] for item in store.search(("a",))] == [*range(number + 1)]
+        other.put(("a",), "0", {"n": 0, "again": number})
+        assert store.search(("a",), filter={"again": number})[0].key == "0"
+    other.delete(("a",), "3")
+    assert [item.key for item in store.search(("a",))] == ["0", "1", "2", "4"]
+    session = store._opened.runtime.session(key="langgraph:store")
+    session.delete()
+    assert store.search(("a",)) == []
+
+
+def test_searches_that_read_a_part_go_on_where_the_last_one_ended(store: GreenroomStore) -> None:
+    keys = [f"{number:03}" for number in range(600)]
+    store.batch([PutOp(("a",), key, {"n": 1 if key == "599" else 0}) for key in keys])
+    for limit in (1, 5, 300, 1000, 2):
+        assert [item.key for item in store.search(("a",), limit=limit)] == keys[:limit]
+    assert [item.key for item in store.search(("a",), limit=7, offset=596)] == keys[596:]
+    assert [item.key for item in store.search(("a",), filter={"n": 1})] == ["599"]
+
+
+@pytest.mark.parametrize(
+    "value", [{"n": 2**70}, {"text": "\ud800"}, {"bytes": b"\xff", "f": 1.5}, {"text": "x" * 5_000_000}]
+)
+def test_items_of_all_kinds_are_found_again_and_what_is_kept_is_bounded(store: GreenroomStore, value: Any) -> None:
+    store.put(("a",), "k", value)
+    store.put(("b",), "k", {"n": 1})
+    for _ in range(3):
+        assert [item.value for item in store.search(("a",))] == [value]
+        assert len(store.search(())) == 2
+        assert store._items._size == sum(each.size for each in store._items._kept.values()) <= 4 << 20
