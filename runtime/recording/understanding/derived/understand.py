@@ -33,6 +33,9 @@ logger = logger_of("recording")
 
 _SECOND: Final = 1_000_000_000
 _MOST_ASKED: Final = 4096
+_MOST_TOOLS: Final = 1000
+_LONGEST: Final = 255
+"""The characters of names; what is longer is whole in the crossing."""
 _locks: Final = tuple(threading.Lock() for _ in range(64))
 """One is held while a session is understood. Other processes do not: only one has a store."""
 
@@ -232,7 +235,7 @@ class Understanding:
             self._main = place.thread
         reply = self._answered(place, call)
         if reply and place.thread is self._main:
-            about = {"model": call.model_answered or call.model, "finish_reason": call.finish_reason}
+            about = {"model": _short(call.model_answered or call.model), "finish_reason": _short(call.finish_reason)}
             known = {name: value for name, value in about.items() if value is not None}
             told.messages += self._conversation.add(reply, sequence, reply=known)
         self._returned(sequence, crossing, call, place.thread)
@@ -271,12 +274,12 @@ class Understanding:
             sequence,
             _name(call),
             {
-                "model": call.model or call.model_answered,
+                "model": _short(call.model or call.model_answered),
                 "provider": call.provider,
                 "api": call.api,
                 "input": packed(given),
                 "system_prompt": call.system,
-                "tools": call.tool_names or None,
+                "tools": [name[:_LONGEST] for name in call.tool_names[:_MOST_TOOLS]] or None,
                 "parameters": packed(call.parameters) if call.parameters else None,
                 "streamed": call.streamed or None,
                 "thread": place.thread.number,
@@ -309,7 +312,7 @@ class Understanding:
             sequence,
             _name(call),
             {
-                "model": call.model_answered or call.model,
+                "model": _short(call.model_answered or call.model),
                 "provider": call.provider,
                 "duration": crossing.duration / _SECOND,
                 "first_chunk": call.first_chunk / _SECOND if call.first_chunk is not None else None,
@@ -318,13 +321,17 @@ class Understanding:
                 "error": described,
                 "usage": call.usage.to_dict() or None if call.usage is not None else None,
                 "cost_microusd": call.cost_microusd,
-                "finish_reason": call.finish_reason,
-                "response_id": call.response_id,
+                "finish_reason": _short(call.finish_reason),
+                "response_id": _short(call.response_id),
                 "complete": None if call.complete else False,
                 "problems": list(call.problems[:10]) or None,
                 "thread": thread.number,
             },
         )
+
+
+def _short(text: str | None) -> str | None:
+    return text[:_LONGEST] if text is not None else None
 
 
 def _name(call: ModelCall) -> str:
