@@ -69,7 +69,12 @@ class _Child:
             number = _number_of(self.tape, self.lineage)
             claim = None if number == 0 else Claims(options.folder).take
             self._reel = Player(
-                self.tape, strict=options.strict, patience=options.patience, process=number, claim=claim
+                self.tape,
+                strict=options.strict,
+                patience=options.patience,
+                process=number,
+                claim=claim,
+                sleep=options.sleep,
             )
         else:
             self._sink = _ProcessSink(options.folder, self.lineage, options.hash_seed)

@@ -48,7 +48,7 @@ def run(
     patience: float = 10.0,
     own: Sequence[str] = (),
     processes: bool = False,
-    sleep: float = 0.0,
+    sleep: float = 0.001,
     changes: tuple[str, Any] | None = None,
     poll: Callable[[], None] | None = None,
     stdout: Any = None,

@@ -35,7 +35,7 @@ class Options:
     """Installed packages that are the program's own code too."""
     processes: bool = False
     """Whether results of `subprocess.run` are recorded, in place of the processes."""
-    sleep: float = 0.0
+    sleep: float = 0.001
     """The part of its sleeps that a replayed program sleeps."""
     changes: list[Any] | None = None
     """What changes the live calls of a fork: "module:function", and the JSON value that the function is given. It

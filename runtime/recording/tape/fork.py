@@ -107,6 +107,11 @@ class ForkReel:
         self._recorder.close()
 
     @property
+    def sleep(self) -> float:
+        """The part of its sleeps that the program sleeps."""
+        return self._player.sleep if self._left else 1.0
+
+    @property
     def recorder(self) -> Recorder:
         """The recorder that goes on."""
         return self._recorder

@@ -23,6 +23,8 @@ __all__ = ["Player"]
 T = TypeVar("T")
 
 _PATIENCE: Final = 10.0
+_SLEEP: Final = 0.001
+"""Sleeps are shortened all alike, so that what was to come first still does."""
 
 
 class Player:
@@ -48,6 +50,7 @@ class Player:
         patience: float = _PATIENCE,
         process: int = 0,
         claim: Claim | None = None,
+        sleep: float = _SLEEP,
     ) -> None:
         """Make a player. With `strict`, nothing is answered that was recorded for another input. `patience` is how many
         seconds an answer waits for others that came before it when they were recorded. `process` says whose part of a
@@ -55,7 +58,10 @@ class Player:
 
         `claim` takes a crossing for this process, and returns whether no other has it. With it, a call that nothing of
         its own process fits is answered by what another of the started processes got for the very same: which worker
-        of a pool does which work is not the same in each run."""
+        of a pool does which work is not the same in each run.
+
+        `sleep` is the part of its sleeps that the program sleeps."""
+        self.sleep = sleep
         self.report = ReplayReport()
         self.about = tape.about
         self._strict = strict

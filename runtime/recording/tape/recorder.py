@@ -118,8 +118,8 @@ class Recorder:
             if not self._open:
                 return
             self._drain()
-            self._open = False
             self._guarded(self._sink.close)
+            self._open = False
 
     def abandon(self) -> None:
         """Keep nothing more and touch the sink no more: in a forked child, it belongs to the parent."""

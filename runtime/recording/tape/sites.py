@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ["function_of", "is_own", "own_place", "place", "place_of", "set_own_packages"]
+__all__ = ["function_of", "is_own", "is_own_file", "own_place", "place", "place_is_own", "place_of", "set_own_packages"]
 
 _MOST: Final = 50_000
 """Code objects that are remembered. A program that makes code without end makes them be looked at again."""
@@ -92,6 +92,20 @@ def own_place(frame: FrameType | None) -> str | None:
     if frame is None or not is_own(frame.f_code):
         return None
     return place_of(frame.f_code, frame.f_lineno)
+
+
+def is_own_file(path: str) -> bool:
+    """Return whether the code in a file is the program's own."""
+    return _is_own_file(path)
+
+
+def place_is_own(frame: FrameType | None) -> bool:
+    """Return whether the program's own code stands anywhere from a frame outwards."""
+    while frame is not None:
+        if is_own(frame.f_code):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def function_of(place: str) -> str:

@@ -82,6 +82,7 @@ def test_reads_come_before_the_crossing_that_follows_them() -> None:
 
     sink = recorded(program)
     assert sink.order == ["reads", "tool", "reads"]
+    assert sink.is_closed
     player = Player(sink.tape)
     with playing(player):
         assert program(None) == [1.5, 2.5]
