@@ -33,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("greenroom")
     group.addoption("--greenroom-record", choices=("none", "missing", "all"), default="none", help=_HELP)
     group.addoption("--greenroom-data", metavar="DIR", help="the store of recordings that tests name by session")
+    parser.addini(
+        "greenroom_redact",
+        "rules for what cassettes must not hold: names of standard rules, regular expressions, JSON paths",
+        type="linelist",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,13 +82,12 @@ def greenroom_recording(request: pytest.FixtureRequest) -> Iterator[CassetteRun]
         del item.stash[_run]
     if not run.is_recording or run.path is None:
         return
-    from .cassettes.bundle import says_the_same, write_tape
-    from .journal.bundles import tape_of_bundle
-
     if not item.stash.get(_passed, False):
         item.add_report_section("teardown", _MARK, f"{run.path} is not written, as the test has not passed")
-    elif not (run.path.exists() and says_the_same(tape_of_bundle(run.path), run.tape)):
-        write_tape(run.tape, run.path, run.name)
+        return
+    from .cassettes.bundle import keep_tape
+
+    keep_tape(run.tape, run.path, run.name, redact=item.config.getini("greenroom_redact"))
 
 
 def _begun(item: pytest.Item) -> CassetteRun:

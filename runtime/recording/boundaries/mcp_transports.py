@@ -21,6 +21,8 @@ __all__ = ["label_of", "patch_transport", "permit_live"]
 
 Open = Callable[[], AbstractAsyncContextManager[Any]]
 
+_VARIABLES: Final = "GREENROOM_RECORDING"
+"""What the names of variables begin with that have a process recorded."""
 _labels: dict[int, str] = {}
 """The label of each open transport, by the id of its read stream, which is there as long as the transport is open."""
 
@@ -59,6 +61,9 @@ def _replace(factory: Any, transport: str, label: Callable[..., str]) -> None:
         return
     real = asynccontextmanager(body)
 
+    def open_real(*args: Any, **kwargs: Any) -> AbstractAsyncContextManager[Any]:
+        return real(*map(_unrecorded, args), **{name: _unrecorded(each) for name, each in kwargs.items()})
+
     async def opened(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         reel = active()
         if reel is None:
@@ -72,9 +77,9 @@ def _replace(factory: Any, transport: str, label: Callable[..., str]) -> None:
             await pending.atick()
             if (error := recorded.get("error")) is not None:
                 raise raised_again(error)
-            streams = _kept_closed(lambda: real(*args, **kwargs), int(recorded.get("value") or 2))
+            streams = _kept_closed(lambda: open_real(*args, **kwargs), int(recorded.get("value") or 2))
         else:
-            streams = _recorded(lambda: real(*args, **kwargs), pending)
+            streams = _recorded(lambda: open_real(*args, **kwargs), pending)
         async with streams as ends:
             _labels[id(ends[0])] = name
             try:
@@ -84,6 +89,16 @@ def _replace(factory: Any, transport: str, label: Callable[..., str]) -> None:
 
     opened._of_greenroom = True  # type: ignore[attr-defined]
     cell.cell_contents = opened
+
+
+def _unrecorded(argument: Any) -> Any:
+    """Return the argument of a transport; parameters of a process without what would have it recorded besides, if the
+    program hands its whole environment on."""
+    env = getattr(argument, "env", None)
+    if not isinstance(env, dict) or not hasattr(argument, "model_copy"):
+        return argument
+    kept = {name: value for name, value in env.items() if not name.startswith(_VARIABLES)}
+    return argument.model_copy(update={"env": kept})
 
 
 @asynccontextmanager

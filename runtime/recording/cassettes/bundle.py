@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from blake3 import blake3
 
+from greenroom.runtime.recording.journal.bundles import tape_of_bundle
 from greenroom.runtime.recording.journal.writing import JournalSink
 from greenroom.runtime.recording.tape.model import Crossing, Tape
 from greenroom.runtime.runtime import Runtime
 from greenroom.storage.bundle.format import BundleReader, BundleWriter
 from greenroom.storage.common.session_ids import session_id_of
 from greenroom.storage.common.times import iso_time
+from greenroom.storage.errors import GreenroomError
 from greenroom.storage.files.regular_file import written_file
 
-__all__ = ["says_the_same", "write_tape"]
+__all__ = ["keep_tape", "says_the_same", "write_tape"]
 
 _VOLATILE: Final = ("headers", "gaps", "arrived")
 
@@ -37,12 +41,13 @@ class _Still:
         return time.monotonic()
 
 
-def write_tape(tape: Tape, path: Path, name: str) -> None:
-    """Write a tape to a bundle, as a session of this name, whose id follows from it. Raises StorageError."""
+def write_tape(tape: Tape, path: Path, name: str, *, redact: Sequence[str] = ()) -> None:
+    """Write a tape to a bundle, as a session of this name, whose id follows from it. What fits the rules of `redact` is
+    left out. Raises ValidationError for rules that are none, StorageError."""
     began = int(tape.about.get("started_at") or 0)
     with Runtime.open(clock=_Still(began)) as runtime, tempfile.TemporaryDirectory() as folder:
         session = runtime.create_session(name=name[-256:])
-        sink = JournalSink(session, tape.about)
+        sink = JournalSink(session, tape.about, redact=redact or None)
         for each in tape.reads:
             sink.reads(each)
         for crossing in tape.crossings:
@@ -52,6 +57,22 @@ def write_tape(tape: Tape, path: Path, name: str) -> None:
         runtime.export_session(session.id, exported)
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_plainly(exported, path, _id_of(name), iso_time_of(began))
+
+
+def keep_tape(tape: Tape, path: Path, name: str, *, redact: Sequence[str] = ()) -> bool:
+    """Write a tape to a bundle, unless the bundle that is there says the same. Return whether it was written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write_tape(tape, new, name, redact=redact)
+        if path.exists():
+            with suppress(GreenroomError):  # a damaged one is replaced
+                if says_the_same(tape_of_bundle(path), tape_of_bundle(new)):
+                    return False
+        new.replace(path)
+        return True
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def iso_time_of(ns: int) -> str:

@@ -14,6 +14,7 @@ from greenroom.runtime.recording.tape import lanes
 from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
+from greenroom.runtime.recording.tape.redacting import CleaningReel, redactor_of
 from greenroom.runtime.recording.tape.reels import Pending, set_process_reel
 
 from .changes import changes_between
@@ -49,7 +50,8 @@ class CassetteRun:
         else:
             self.player = Player(self.tape)
             self._watched = _Watched(self.player, self.tape)
-            set_process_reel(self._watched)
+            redactor = redactor_of(self.tape.about)
+            set_process_reel(CleaningReel(self._watched, redactor) if redactor is not None else self._watched)
 
     def end(self) -> None:
         """End the recording or the replay."""

@@ -136,10 +136,10 @@ async def everything(open_server: Any, log: list[Any]) -> None:
         log.append((await client.list_tools()).model_dump_json())
         log.append((await client.call_tool("order", {"number": 7}, progress_callback=on_progress)).model_dump_json())
 
-        async def one(number: int) -> str:
-            return (await client.call_tool("order", {"number": number})).model_dump_json()
+        async def one(number: int) -> None:
+            log.append((number, (await client.call_tool("order", {"number": number})).model_dump_json()))
 
-        log.extend(await asyncio.gather(*map(one, range(6))))
+        await asyncio.gather(*map(one, range(6)))
         log.append((await client.call_tool("broken", {})).model_dump_json())
         log.append((await client.read_resource("orders://7")).model_dump_json())
         log.append((await client.get_prompt("greet", {"name": "Ada"})).model_dump_json())

@@ -287,6 +287,39 @@ def test_fixtures_of_the_test_are_part_of_it_and_shared_ones_are_not(pytester: p
     assert (pytester.path / "orders.txt").read_text() == "sharedownshared"
 
 
+def test_async_code_is_replayed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import asyncio
+        import random
+        import pytest
+        from greenroom.runtime import tool
+
+        @tool
+        async def slow(number):
+            await asyncio.sleep(random.random() / 100)
+            return random.random()
+
+        async def both():
+            done = []
+            async def one(number):
+                done.append((number, await slow(number)))
+            await asyncio.gather(*map(one, range(5)))
+            return done
+
+        @pytest.mark.greenroom
+        def test_order(request):
+            done = asyncio.run(both())
+            with open("done.txt", "a") as file:
+                file.write(repr(done) + chr(10))
+        """
+    )
+    run(pytester, "--greenroom-record=missing").assert_outcomes(passed=1)
+    run(pytester).assert_outcomes(passed=1)
+    one, other = (pytester.path / "done.txt").read_text().splitlines()
+    assert one == other
+
+
 def test_a_session_of_a_store_is_a_recording_too(pytester: pytest.Pytester, model: str) -> None:
     pytester.makepyfile(agent=agent(model), test_refund=TEST)
     run(pytester, "--greenroom-record=missing").assert_outcomes(passed=1)
@@ -301,6 +334,18 @@ def test_a_session_of_a_store_is_a_recording_too(pytester: pytest.Pytester, mode
     result.assert_outcomes(errors=1)
     assert "there is no session" in said(result)
     assert Model.requests == 2
+
+
+def test_what_rules_name_is_not_in_a_cassette(project: pytest.Pytester) -> None:
+    project.makeini("[pytest]\ngreenroom_redact =\n    Ref[a-z]+\n")
+    run(project, "--greenroom-record=missing").assert_outcomes(passed=1)
+    content = (project.path / CASSETTE).read_bytes()
+    assert b"Refund" not in content
+    assert b"Sure" in content
+    run(project).assert_outcomes(passed=1)
+    Model.requests = 0
+    run(project, "--greenroom-record=all").assert_outcomes(passed=1)
+    assert (project.path / CASSETTE).read_bytes() == content
 
 
 def test_a_damaged_cassette_is_named(project: pytest.Pytester) -> None:
