@@ -63,7 +63,7 @@ def understand(session: Session, *, prices: Prices | Mapping[str, Any] | str | P
 def understand_quietly(session: Session) -> None:
     """Do the same where nothing can be done about a failure: it is logged."""
     try:
-        understand(session)
+        Understanding(session, quiet=True).go_on()
     except GreenroomError as error:
         logger.warning("session %s: what was recorded is not understood: %s", session.id, error)
 
@@ -72,9 +72,15 @@ class Understanding:
     """Follows a recording while it grows: `go_on` understands what has come since."""
 
     def __init__(
-        self, session: Session, *, prices: Prices | Mapping[str, Any] | str | PathLike[str] | None = None
+        self,
+        session: Session,
+        *,
+        prices: Prices | Mapping[str, Any] | str | PathLike[str] | None = None,
+        quiet: bool = False,
     ) -> None:
-        """Create it for a session. Raises ValidationError for a table of prices that is none."""
+        """Create it for a session. `quiet`: a failure is logged, and nothing more is understood after it, so that a
+        recording goes on whatever happens here. Raises ValidationError for a table of prices that is none."""
+        self._quiet = quiet
         self._session = session
         core = session._runtime.core
         self._lock = _locks[hash(session.id) % len(_locks)]
@@ -86,26 +92,36 @@ class Understanding:
         self._threads = Threads()
         self._main: Thread | None = None
         """The thread that is the session's conversation."""
-        self._begun = False
+        self._begun = self._failed = False
         self._after = 0
 
     def go_on(self) -> int:
         """Understand what was recorded since the last time, and return how many calls of models that was. Raises what
-        `understand` raises."""
+        `understand` raises, unless it is quiet."""
         told = _Told()
-        with self._lock:
-            if not self._begun and not self._begin():
-                return 0
-            for item in items_of(self._source, self._after):
-                if item.crossing is not None:
-                    try:
-                        self._understand(item.sequence, item.crossing, told)
-                    except ValidationError as error:
-                        logger.warning(
-                            "session %s: event %d was not understood: %s", self._session.id, item.sequence, error
-                        )
-                self._after = item.sequence
+        try:
+            if not self._failed:
+                with self._lock:
+                    self._go_on(told)
+        except GreenroomError as error:
+            if not self._quiet:
+                raise
+            self._failed = True
+            logger.warning("session %s: what was recorded is not understood: %s", self._session.id, error)
         return told.calls
+
+    def _go_on(self, told: _Told) -> None:
+        if not self._begun and not self._begin():
+            return
+        for item in items_of(self._source, self._after):
+            if item.crossing is not None:
+                try:
+                    self._understand(item.sequence, item.crossing, told)
+                except ValidationError as error:
+                    logger.warning(
+                        "session %s: event %d was not understood: %s", self._session.id, item.sequence, error
+                    )
+            self._after = item.sequence
 
     def _begin(self) -> bool:
         """Read from the journal what was understood before. Return whether there is anything more to understand."""

@@ -237,6 +237,7 @@ def test_a_session_that_has_ended_takes_nothing_more(s: Session) -> None:
     s.complete()
     with pytest.raises(InvalidSessionState):
         understand(s)
+    assert Understanding(s, quiet=True).go_on() == 0
 
 
 def test_a_budget_that_is_used_up_stops_no_understanding(store_path: Path) -> None:
