@@ -25,7 +25,7 @@ from greenroom.runtime.messages import AddMessage
 
 from .json_forms import to_json
 from .keys import key_of
-from .opening import Opened
+from .opening import Adapter, Opened
 from .turns import KEPT, WHOLE, Conversation, as_turn, called, drained, in_parts, openai_call, whole
 
 __all__ = ["GreenroomChatMessageHistory"]
@@ -63,7 +63,7 @@ _MISSING: Final = object()
 _MAX_NAME: Final = 255
 
 
-class GreenroomChatMessageHistory(BaseChatMessageHistory):
+class GreenroomChatMessageHistory(Adapter, BaseChatMessageHistory):
     """Keeps the messages of one session as turns of the session with the key `langchain:SESSION_ID`.
 
     Messages come back equal to those that were added. Raises ValidationError for a message that has no form in JSON, or
@@ -80,10 +80,6 @@ class GreenroomChatMessageHistory(BaseChatMessageHistory):
 
     def __repr__(self) -> str:
         return f"<GreenroomChatMessageHistory {self.key!r}>"
-
-    def close(self) -> None:
-        """Close the store if it was opened here."""
-        self._opened.close()
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # the base has it as an attribute

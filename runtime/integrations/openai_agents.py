@@ -18,7 +18,7 @@ from greenroom.runtime.messages import AddMessage, AddMessages, Command, GetMess
 
 from .json_forms import to_json
 from .keys import key_of
-from .opening import Opened
+from .opening import Adapter, Opened
 from .turns import drained
 
 try:
@@ -51,7 +51,7 @@ _SMALL: Final = 16 << 10
 _ROLES: Final = frozenset({"user", "assistant", "system", "developer"})
 
 
-class GreenroomSession:
+class GreenroomSession(Adapter):
     """The conversation of one `session_id`, as the Agents SDK keeps it (its `Session` protocol).
 
     It lives in the greenroom session with the key `openai_agents:<session_id>`, which the first item creates. `runtime`
@@ -86,10 +86,6 @@ class GreenroomSession:
 
     def __repr__(self) -> str:
         return f"<GreenroomSession {self.key!r} in {self._opened.runtime!r}>"
-
-    def close(self) -> None:
-        """Close the runtime if it was opened here, from a path."""
-        self._opened.close()
 
     # -- the protocol
 

@@ -1,10 +1,11 @@
-"""What adapters are given to work on: a runtime, or the path of a store."""
+"""What adapters are given to work on: a runtime, or the path of a store; and what all of them do with it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from greenroom.runtime import Runtime, ValidationError
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from greenroom.runtime import AsyncRuntime
     from greenroom.runtime.messages import Command, Query
 
-__all__ = ["Opened"]
+__all__ = ["Adapter", "Opened"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,3 +69,30 @@ class Opened:
 
     def __repr__(self) -> str:
         return f"<Opened {self.runtime!r}>"
+
+
+class Adapter:
+    """An adapter on an opened runtime, which it closes if it has opened it: by `close`, or at the end of a `with` or an
+    `async with` block."""
+
+    _opened: Opened
+
+    def close(self) -> None:
+        """Close the runtime if it was opened here, from a path."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opened.run(self.close)

@@ -38,7 +38,7 @@ from greenroom.runtime.messages import AddMessage
 
 from .json_forms import require_form, to_json, written
 from .keys import key_of
-from .opening import Opened
+from .opening import Adapter, Opened
 from .turns import KEPT, WHOLE, Conversation, as_turn, called, drained, in_parts, openai_call, whole
 
 __all__ = ["GreenroomMessageHistory"]
@@ -63,7 +63,7 @@ _CONTINUES: Final = "continues"
 have a system prompt, results of tools and words of the user."""
 
 
-class GreenroomMessageHistory:
+class GreenroomMessageHistory(Adapter):
     """Keeps the messages of one conversation as turns of the session with the key `pydantic_ai:NAME`.
 
     What Pydantic AI's `ModelMessagesTypeAdapter` writes of the messages comes back exactly. One request is as many
@@ -78,10 +78,6 @@ class GreenroomMessageHistory:
 
     def __repr__(self) -> str:
         return f"<GreenroomMessageHistory {self.key!r}>"
-
-    def close(self) -> None:
-        """Close the store if it was opened here."""
-        self._opened.close()
 
     def load(self) -> list[ModelMessage]:
         """Return all messages, oldest first: what `agent.run(…, message_history=…)` takes."""

@@ -20,7 +20,7 @@ from greenroom.runtime.messages import AddMessage, EditMessage
 
 from .json_forms import to_json, written
 from .keys import key_of
-from .opening import Opened
+from .opening import Adapter, Opened
 
 try:
     from strands.session.repository_session_manager import RepositorySessionManager
@@ -58,7 +58,7 @@ _JSON: Final = "json"
 """Has, in the metadata of a turn, the JSON of a message that no value can hold."""
 
 
-class GreenroomSessionRepository(SessionRepository):
+class GreenroomSessionRepository(Adapter, SessionRepository):
     """Keeps Strands sessions in greenroom: `RepositorySessionManager(session_id, GreenroomSessionRepository(rt))`.
 
     The greenroom session has the key `strands:<session_id>`, an agent's `strands:<session_id>/<agent_id>`, with "/" and
@@ -71,10 +71,6 @@ class GreenroomSessionRepository(SessionRepository):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} in {self._opened.runtime!r}>"
-
-    def close(self) -> None:
-        """Close the runtime if it was opened here, from a path."""
-        self._opened.close()
 
     # -- sessions
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.runtime import Runtime, RuntimeClosed, SessionNotFound, ValidationError, messages
-from greenroom.runtime.integrations.opening import Opened
+from greenroom.runtime.integrations.opening import Adapter, Opened
 
 
 def test_a_path_is_opened_and_closed(store_path: Path) -> None:
@@ -51,3 +51,23 @@ def test_messages_are_asked_from_the_loop(rt: Runtime) -> None:
             await opened.ask(session.id, messages.GetVariable("k"))
 
     asyncio.run(main())
+
+
+def test_an_adapter_closes_what_it_has_opened_at_the_end_of_its_block(rt: Runtime, tmp_path: Path) -> None:
+    class Own(Adapter):
+        def __init__(self, runtime: Runtime | Path) -> None:
+            self._opened = Opened(runtime)
+            self.runtime = self._opened.runtime
+
+    async def main() -> Runtime:
+        async with Own(tmp_path / "store") as own:
+            assert not own.runtime.closed
+        return own.runtime
+
+    assert asyncio.run(main()).closed
+    with Own(tmp_path / "store") as own:
+        assert not own.runtime.closed
+    assert own.runtime.closed
+    with Own(rt):
+        pass
+    assert not rt.closed

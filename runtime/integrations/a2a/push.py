@@ -16,13 +16,13 @@ from a2a.types.a2a_pb2 import TaskPushNotificationConfig
 
 from greenroom.runtime import AsyncRuntime, Runtime, ValidationError
 
-from ..opening import Opened
+from ..opening import Adapter, Opened
 from .parts import key_part
 
 __all__ = ["GreenroomPushNotificationConfigStore"]
 
 
-class GreenroomPushNotificationConfigStore(PushNotificationConfigStore):
+class GreenroomPushNotificationConfigStore(Adapter, PushNotificationConfigStore):
     """Keeps push notification configurations as records of the session with the key `a2a:push`.
 
     They are stored as they are given, with tokens and credentials.
@@ -51,10 +51,6 @@ class GreenroomPushNotificationConfigStore(PushNotificationConfigStore):
     def runtime(self) -> Runtime:
         """The runtime that the data are in, for other stores beside this one."""
         return self._opened.runtime
-
-    def close(self) -> None:
-        """Close the runtime if it was opened here, from a path."""
-        self._opened.close()
 
     async def set_info(
         self, task_id: str, notification_config: TaskPushNotificationConfig, context: ServerCallContext

@@ -20,7 +20,7 @@ from a2a.utils.task import ListTasksCursor, decode_list_tasks_cursor, decode_pag
 from greenroom.runtime import AsyncRuntime, Runtime, Session, SessionNotFound, ValidationError
 
 from ..keys import key_of
-from ..opening import Opened
+from ..opening import Adapter, Opened
 from .parts import HEAD, item_prefix, items_of, order_of, task_of
 
 __all__ = ["GreenroomTaskStore"]
@@ -32,7 +32,7 @@ _locks: WeakKeyDictionary[Runtime, threading.RLock] = WeakKeyDictionary()
 """One for each runtime: a task is read and then written by one writer at a time, in whatever store object."""
 
 
-class GreenroomTaskStore(TaskStore):
+class GreenroomTaskStore(Adapter, TaskStore):
     """Keeps the tasks of each owner as records of one session, with the key `a2a:tasks:OWNER`.
 
     A save is one write: the state, and of history and artifacts what has changed. Tasks that are returned are copies.
@@ -63,10 +63,6 @@ class GreenroomTaskStore(TaskStore):
     def runtime(self) -> Runtime:
         """The runtime that the data are in, for other stores beside this one."""
         return self._opened.runtime
-
-    def close(self) -> None:
-        """Close the runtime if it was opened here, from a path."""
-        self._opened.close()
 
     async def save(self, task: Task, context: ServerCallContext) -> None:
         """Store a task of the owner, in place of the one with its id. Raises ValidationError for an id of over 256

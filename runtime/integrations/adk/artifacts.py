@@ -17,7 +17,7 @@ from google.genai import types
 
 from greenroom.runtime import ArtifactInfo, ArtifactNotFound, Runtime, Session, SessionNotFound
 
-from ..opening import Opened
+from ..opening import Adapter, Opened
 from .names import OWN, home_key, session_key, tag
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _REWOUND: Final = types.Part(inline_data=types.Blob(mime_type="application/octet
 """What a rewind of ADK stores as the next version of an artifact that was not there yet: it counts as missing."""
 
 
-class GreenroomArtifactService(BaseArtifactService):
+class GreenroomArtifactService(Adapter, BaseArtifactService):
     """Keeps the artifacts of ADK. `runtime` is an open runtime or the path of a store; what was opened from a path,
     `close` closes. The same content is kept once, whatever the names, versions and users that have it."""
 
@@ -41,10 +41,6 @@ class GreenroomArtifactService(BaseArtifactService):
 
     def __repr__(self) -> str:
         return f"<GreenroomArtifactService on {self._opened.runtime!r}>"
-
-    def close(self) -> None:
-        """Close the runtime if it was opened here, from a path."""
-        self._opened.close()
 
     # -- the interface
 

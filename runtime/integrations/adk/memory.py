@@ -27,7 +27,7 @@ from greenroom.runtime import ArtifactInfo, ArtifactNotFound, Runtime, Session, 
 from greenroom.runtime.messages import StoreArtifact
 
 from ..json_forms import require_form, written
-from ..opening import Opened
+from ..opening import Adapter, Opened
 from .names import home_key, tag
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _INDEXED: Final = 16_000
 """The characters of a memory that are searched."""
 
 
-class GreenroomMemoryService(BaseMemoryService):
+class GreenroomMemoryService(Adapter, BaseMemoryService):
     """Keeps what agents may remember of a user, and finds the ten memories that have most of a query's words.
 
     `runtime` is an open runtime or the path of a store; what was opened from a path, `close` closes.
@@ -58,10 +58,6 @@ class GreenroomMemoryService(BaseMemoryService):
 
     def __repr__(self) -> str:
         return f"<GreenroomMemoryService on {self._opened.runtime!r}>"
-
-    def close(self) -> None:
-        """Close the runtime if it was opened here, from a path."""
-        self._opened.close()
 
     # -- the interface
 

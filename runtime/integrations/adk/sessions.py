@@ -29,7 +29,7 @@ from greenroom.runtime import Conflict, Message, Runtime, Session, SessionNotFou
 from greenroom.runtime.messages import ABSENT
 
 from ..json_forms import require_form, written
-from ..opening import Opened
+from ..opening import Adapter, Opened
 from ..turns import as_turn, drained, kept, whole
 from .names import OWN, scope_name, session_key, tag
 
@@ -43,7 +43,7 @@ _MARK: Final = OWN + "adk"
 _PAGE: Final = 200
 
 
-class GreenroomSessionService(BaseSessionService):
+class GreenroomSessionService(Adapter, BaseSessionService):
     """Keeps the sessions of ADK. `runtime` is an open runtime or the path of a store; what was opened from a path,
     `close` closes.
 
@@ -56,10 +56,6 @@ class GreenroomSessionService(BaseSessionService):
 
     def __repr__(self) -> str:
         return f"<GreenroomSessionService on {self._opened.runtime!r}>"
-
-    def close(self) -> None:
-        """Close the runtime if it was opened here, from a path."""
-        self._opened.close()
 
     # -- the interface
 

@@ -15,7 +15,7 @@ from agent_framework._workflows._checkpoint_encoding import decode_checkpoint_va
 
 from greenroom.runtime import AsyncRuntime, Runtime, Session
 from greenroom.runtime.integrations.keys import key_of
-from greenroom.runtime.integrations.opening import Opened
+from greenroom.runtime.integrations.opening import Adapter, Opened
 from greenroom.runtime.integrations.turns import Conversation
 
 __all__ = ["GreenroomCheckpointStorage"]
@@ -26,7 +26,7 @@ _LOCKS: Final = tuple(threading.Lock() for _ in range(16))
 """Each storage has one of them: what is there is read and replaced without a gap."""
 
 
-class GreenroomCheckpointStorage:
+class GreenroomCheckpointStorage(Adapter):
     """Keeps checkpoints as records of the session `agent_framework:NAME`. Implements `CheckpointStorage`.
 
     A checkpoint is the framework's own JSON. Parts of it that other checkpoints have too are stored once. Listings are
@@ -51,10 +51,6 @@ class GreenroomCheckpointStorage:
 
     def __repr__(self) -> str:
         return f"<GreenroomCheckpointStorage {self.key!r}>"
-
-    def close(self) -> None:
-        """Close the store if it was opened here."""
-        self._opened.close()
 
     async def save(self, checkpoint: WorkflowCheckpoint) -> str:
         """Store a checkpoint, in place of one with the same id, and return the id. Raises WorkflowCheckpointException

@@ -14,7 +14,7 @@ from agent_framework import Message as AgentMessage
 from greenroom.runtime import AsyncRuntime, Message, Runtime
 from greenroom.runtime.integrations.json_forms import to_json, written
 from greenroom.runtime.integrations.keys import key_of
-from greenroom.runtime.integrations.opening import Opened
+from greenroom.runtime.integrations.opening import Adapter, Opened
 from greenroom.runtime.integrations.turns import (
     Conversation,
     as_turn,
@@ -36,7 +36,7 @@ _LOCKS: Final = tuple(threading.Lock() for _ in range(64))
 """Each session has one of them: what is stored already is compared and the rest written without a gap."""
 
 
-class GreenroomHistoryProvider(HistoryProvider):
+class GreenroomHistoryProvider(Adapter, HistoryProvider):
     """Keeps the messages of every session under the key `agent_framework:SOURCE:SESSION`.
 
     It stores and skips exactly what the framework's own providers do: a transcript that is given again, whole or with
@@ -68,10 +68,6 @@ class GreenroomHistoryProvider(HistoryProvider):
         )
         self.skip_excluded = skip_excluded
         self._opened = Opened(runtime)
-
-    def close(self) -> None:
-        """Close the store if it was opened here."""
-        self._opened.close()
 
     def key(self, session_id: str | None) -> str:
         """Return the key of the session of greenroom that has this history."""

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from types import TracebackType
-from typing import Any, Final, NoReturn, Self, cast
+from typing import Any, Final, NoReturn, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -28,7 +27,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from greenroom.runtime import AsyncRuntime, IntegrityError, Runtime, Session, SessionNotFound, ValidationError
-from greenroom.runtime.integrations.opening import Opened
+from greenroom.runtime.integrations.opening import Adapter, Opened
 
 from .cleaning import delete_checkpoints, needed
 from .keys import parts_of, shown, text_of, thread_key
@@ -92,7 +91,7 @@ class Place:
         return self.checkpoint
 
 
-class GreenroomSaver(BaseCheckpointSaver[str]):
+class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
     """Keeps the checkpoints of LangGraph's graphs in a greenroom store, one session for each thread.
 
     `runtime` is a Runtime, an AsyncRuntime, or the path of a store which is opened here and closed by `close`. Each
@@ -573,26 +572,6 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         number = text.split(".", maxsplit=1)[0]
         width = max(_VERSION_DIGITS, len(number) if isinstance(current, str) else 0)
         return f"{int(number or 0) + 1:0{width}}.{os.urandom(5).hex()}"
-
-    def close(self) -> None:
-        """Close the runtime if it was opened here."""
-        self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._opened.run(self.close)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a GreenroomSaver holds an open store: it cannot be pickled")

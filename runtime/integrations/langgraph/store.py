@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from langchain_core.embeddings import Embeddings
 from langgraph.store.base import (
@@ -33,7 +32,7 @@ from langgraph.store.base import (
 )
 
 from greenroom.runtime import AsyncRuntime, GreenroomError, Runtime, Session, SessionNotFound, ValidationError
-from greenroom.runtime.integrations.opening import Opened
+from greenroom.runtime.integrations.opening import Adapter, Opened
 
 from .found import Found, Items, Row, live
 from .items import (
@@ -75,7 +74,7 @@ class Plan:
     queries: dict[str, Sequence[float]] = field(default_factory=dict)
 
 
-class GreenroomStore(BaseStore):
+class GreenroomStore(Adapter, BaseStore):
     """Keeps the long-term memory of LangGraph's agents in a greenroom store, in the session "langgraph:store".
 
     `runtime` is a Runtime, an AsyncRuntime, or the path of a store which is opened here and closed by `close`. With an
@@ -378,23 +377,7 @@ class GreenroomStore(BaseStore):
     def close(self) -> None:
         """End the sweeper, and close the runtime if it was opened here."""
         self.stop_ttl_sweeper()
-        self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._opened.run(self.close)
+        super().close()
 
     def __repr__(self) -> str:
         return f"<GreenroomStore on {self._opened.runtime!r}>"

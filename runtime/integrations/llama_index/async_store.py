@@ -10,7 +10,7 @@ from llama_index.core.llms import ChatMessage
 from llama_index.core.storage.chat_store.base_db import AsyncDBChatStore, MessageStatus
 
 from greenroom.runtime import AsyncRuntime, Message, Runtime, Session, SessionBatch, ValidationError
-from greenroom.runtime.integrations.opening import Opened
+from greenroom.runtime.integrations.opening import Adapter, Opened
 from greenroom.runtime.integrations.turns import drained
 from greenroom.runtime.messages import AddMessage
 
@@ -22,7 +22,7 @@ STATUS: Final = "status"
 """The field of a turn's metadata that says that it is archived. A turn without it is active."""
 
 
-class GreenroomAsyncChatStore(AsyncDBChatStore):
+class GreenroomAsyncChatStore(Adapter, AsyncDBChatStore):
     """Keeps the messages of each key as turns of the session with the key `llama_index:KEY`, as `GreenroomChatStore`
     does, each of them active or archived. For `Memory.from_defaults(chat_store=…)`.
 
@@ -39,10 +39,6 @@ class GreenroomAsyncChatStore(AsyncDBChatStore):
     @classmethod
     def class_name(cls) -> str:
         return "GreenroomAsyncChatStore"
-
-    def close(self) -> None:
-        """Close the store if it was opened here."""
-        self._opened.close()
 
     async def get_messages(
         self,

@@ -18,7 +18,7 @@ from greenroom.runtime import (
     SessionNotFound,
     ValidationError,
 )
-from greenroom.runtime.integrations.opening import Opened
+from greenroom.runtime.integrations.opening import Adapter, Opened
 from greenroom.runtime.integrations.turns import drained
 
 from .messages import chat_message, conversation, payload_of, sessions, stored, turn_of
@@ -26,7 +26,7 @@ from .messages import chat_message, conversation, payload_of, sessions, stored, 
 __all__ = ["GreenroomChatStore"]
 
 
-class GreenroomChatStore(BaseChatStore):
+class GreenroomChatStore(Adapter, BaseChatStore):
     """Keeps the messages of each key as turns of the session with the key `llama_index:KEY`.
 
     It answers what `SimpleChatStore` answers. Keys may be any texts.
@@ -42,10 +42,6 @@ class GreenroomChatStore(BaseChatStore):
     @classmethod
     def class_name(cls) -> str:
         return "GreenroomChatStore"
-
-    def close(self) -> None:
-        """Close the store if it was opened here."""
-        self._opened.close()
 
     def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
         """Put these messages in place of all that the key has, in one write. What is at their beginning already is not

@@ -7,7 +7,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
@@ -26,7 +26,7 @@ from greenroom.runtime import (
     __version__,
 )
 
-from ..opening import Opened
+from ..opening import Adapter, Opened
 from .reach import Reach
 from .reading import Reading
 from .writing import Writing
@@ -50,7 +50,7 @@ journal of all that happened. Tools take this session where none is named. Long 
 cut: every tool says how to read on."""
 
 
-class GreenroomServer(MCPServer[Any]):
+class GreenroomServer(Adapter, MCPServer[Any]):
     """An MCP server over a runtime. `run()` serves stdin and stdout; `close` closes a store that was opened for it."""
 
     def __init__(self, opened: Opened, reach: Reach, *, write: bool) -> None:
@@ -65,16 +65,6 @@ class GreenroomServer(MCPServer[Any]):
     def runtime(self) -> Runtime:
         """The runtime whose sessions are served."""
         return self._opened.runtime
-
-    def close(self) -> None:
-        """Close the runtime if it was opened here, from a path."""
-        self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """Call a tool. Raises ToolError, also for an argument that the tool does not have: nothing is left out

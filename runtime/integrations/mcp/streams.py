@@ -13,7 +13,7 @@ from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse, jsonrpc_mes
 from greenroom.runtime import AsyncRuntime, Runtime, ValidationError
 
 from ..json_forms import written
-from ..opening import Opened
+from ..opening import Adapter, Opened
 
 __all__ = ["GreenroomEventStore"]
 
@@ -22,7 +22,7 @@ _CLEAN_EVERY: Final = 64
 _PAGE: Final = 100
 
 
-class GreenroomEventStore(EventStore):
+class GreenroomEventStore(Adapter, EventStore):
     """Keeps the newest events of all streams as records of one session, under the key `mcp:NAME`.
 
     The names of streams are the numbers of a client's requests: they are the same for every client. A store that is
@@ -59,10 +59,6 @@ class GreenroomEventStore(EventStore):
         other.__dict__.update(self.__dict__)
         other._client = secrets.token_hex(8)
         return other
-
-    def close(self) -> None:
-        """Close the runtime if it was opened here, from a path."""
-        self._opened.close()
 
     async def store_event(self, stream_id: StreamId, message: JSONRPCMessage | None) -> EventId:
         """Keep an event of a stream, as it is sent, and return its id. Ids cannot be guessed. Raises ValidationError
