@@ -18,6 +18,12 @@ LOOSE: Final = frozenset(
 )
 """Methods whose keywords mypy cannot follow through a ParamSpec."""
 TARGET: Final = ROOT / "runtime" / "aio" / "faces"
+FOLDERS: Final = {
+    "sessions": "Session Scope Records Templates Schemas StateBackups",
+    "calls": "Tools Agents Approvals Hooks Middleware",
+    "history": "Events Analytics Replay Replays",
+}
+"""The folders of faces, and the classes whose faces stand in them. The others stand beside the folders."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +200,9 @@ PLANS: Final = (
 def main() -> None:
     """Write all faces, in the form that ruff gives them."""
     TARGET.mkdir(exist_ok=True)
+    for folder in FOLDERS:
+        (TARGET / folder).mkdir(exist_ok=True)
+        (TARGET / folder / "__init__.py").touch()
     for plan in PLANS:
         (TARGET / f"{file_of(plan)}.py").write_text(face_of(plan))
     tool = [sys.executable, "-m", "ruff"]
@@ -203,8 +212,9 @@ def main() -> None:
 
 
 def file_of(plan: Plan) -> str:
-    """Return the name of the module of a face."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", plan.name).lower()
+    """Return the path of the module of a face, in the folder of all."""
+    folder = next((f"{folder}/" for folder, names in FOLDERS.items() if plan.name in names.split()), "")
+    return folder + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", plan.name).lower()
 
 
 def methods_of(plan: Plan) -> dict[str, list[ast.FunctionDef]]:

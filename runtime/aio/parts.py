@@ -11,21 +11,21 @@ from greenroom.storage.events.model import Event, Origin
 
 from .bridge import Bridge
 from .face import beneath
-from .faces.agents import AgentsFace
-from .faces.analytics import AnalyticsFace
-from .faces.approvals import ApprovalsFace
-from .faces.events import EventsFace
-from .faces.hooks import HooksFace
+from .faces.calls.agents import AgentsFace
+from .faces.calls.approvals import ApprovalsFace
+from .faces.calls.hooks import HooksFace
+from .faces.calls.middleware import MiddlewareFace
+from .faces.calls.tools import ToolsFace
+from .faces.history.analytics import AnalyticsFace
+from .faces.history.events import EventsFace
+from .faces.history.replay import ReplayFace
+from .faces.history.replays import ReplaysFace
 from .faces.installed_scripts import InstalledScriptsFace
-from .faces.middleware import MiddlewareFace
 from .faces.policies import PoliciesFace
 from .faces.quotas import QuotasFace
-from .faces.replay import ReplayFace
-from .faces.replays import ReplaysFace
-from .faces.schemas import SchemasFace
-from .faces.state_backups import StateBackupsFace
-from .faces.templates import TemplatesFace
-from .faces.tools import ToolsFace
+from .faces.sessions.schemas import SchemasFace
+from .faces.sessions.state_backups import StateBackupsFace
+from .faces.sessions.templates import TemplatesFace
 from .functions import in_loop
 from .listening import AsyncFollow, AsyncSubscription
 

@@ -20,9 +20,9 @@ from greenroom.storage.events.model import Origin
 
 from .bridge import Bridge, through
 from .face import Block, Way
-from .faces.records import RecordsFace
-from .faces.scope import ScopeFace
-from .faces.session import SessionFace
+from .faces.sessions.records import RecordsFace
+from .faces.sessions.scope import ScopeFace
+from .faces.sessions.session import SessionFace
 from .files import AsyncArtifactReader, AsyncArtifactWriter
 from .listening import AsyncFollow
 from .streaming import AsyncMessageStream
