@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from greenroom.storage.errors import ConfigurationError
 
@@ -84,7 +83,7 @@ def _patch(name: str, module: ModuleType) -> None:
         ) from error
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds nothing itself: has the libraries that others find patched once they are loaded."""
 
     def __init__(self) -> None:
@@ -103,22 +102,23 @@ class _Finder(MetaPathFinder):
                 spec: ModuleSpec | None = find(fullname, path, target) if find and finder is not self else None
                 if spec is not None:
                     if spec.loader is not None:
-                        spec.loader = _Loader(spec.loader)
+                        spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
                     return spec
         finally:
             self._busy.discard(fullname)
         return None
 
 
-class _Loader(Loader):
+class _Loader:
     """Loads a library by its own loader, which it then has as if nothing had been in between, and patches it."""
 
-    def __init__(self, own: Loader) -> None:
+    def __init__(self, own: Any) -> None:
         self._own = own
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Return what the own loader makes."""
-        return self._own.create_module(spec)
+        module: ModuleType | None = self._own.create_module(spec)
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
         """Load the module and patch it."""

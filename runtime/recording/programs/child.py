@@ -14,14 +14,12 @@ from contextlib import suppress
 from importlib import import_module
 from time import time_ns
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.runtime.recording.boundaries import install
 from greenroom.runtime.recording.boundaries.standard import process as processes
 from greenroom.runtime.recording.tape import sites
-from greenroom.runtime.recording.tape.fork import ForkReel
 from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
-from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import Reel, set_process_reel
 from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter, read_spool
@@ -29,6 +27,10 @@ from greenroom.runtime.version import __version__
 
 from .claims import Claims
 from .options import LINEAGE, OPTIONS, Options
+
+if TYPE_CHECKING:  # a program that is recorded pays for no player
+    from greenroom.runtime.recording.tape.fork import ForkReel
+    from greenroom.runtime.recording.tape.player import Player
 
 __all__ = ["LINEAGE_READ", "start"]
 
@@ -57,7 +59,9 @@ class _Child:
         self.tape = tape
         self.lineage = lineage
         self._children = itertools.count(1)
-        self._reel: Recorder | Player | ForkReel | None = None
+        self._reel: Reel | None = None
+        self._recorder: Recorder | None = None
+        self._replay: Player | ForkReel | None = None
         self._sink: _ProcessSink | None = None
 
     def begin(self) -> None:
@@ -65,37 +69,54 @@ class _Child:
         options = self.options
         self.lineage = _claimed(options.folder, self.lineage)
         if options.mode == "replay":
-            assert self.tape is not None
-            number = _number_of(self.tape, self.lineage)
-            claim = None if number == 0 else Claims(options.folder).take
-            self._reel = Player(
-                self.tape,
-                strict=options.strict,
-                patience=options.patience,
-                process=number,
-                claim=claim,
-                sleep=options.sleep,
-            )
+            self._reel = self._replay = self._player()
         else:
             self._sink = _ProcessSink(options.folder, self.lineage, options.hash_seed)
             if options.mode == "fork":
-                assert self.tape is not None
-                self._reel = ForkReel(
-                    self.tape,
-                    self._sink,
-                    changes=_changes(options),
-                    strict=options.strict,
-                    process=_number_of(self.tape, self.lineage),
-                    patience=options.patience,
-                )
+                self._reel = self._replay = self._fork(self._sink)
+                self._recorder = self._replay.recorder
             else:
-                self._reel = Recorder(self._sink)
+                self._reel = self._recorder = Recorder(self._sink)
             if self.lineage == _FIRST:
                 self._sink.open()
         reel: Reel = self._reel
         set_process_reel(reel)
         processes.set_environment(self.environment)
         _answers_for(self)
+
+    def _player(self) -> Player:
+        from greenroom.runtime.recording.tape.player import Player
+
+        options, number = self.options, self._number()
+        claim = None if number == 0 else Claims(options.folder).take
+        return Player(
+            self._tape(),
+            strict=options.strict,
+            patience=options.patience,
+            process=number,
+            claim=claim,
+            sleep=options.sleep,
+        )
+
+    def _fork(self, sink: _ProcessSink) -> ForkReel:
+        from greenroom.runtime.recording.tape.fork import ForkReel
+
+        options = self.options
+        return ForkReel(
+            self._tape(),
+            sink,
+            changes=_changes(options),
+            strict=options.strict,
+            process=self._number(),
+            patience=options.patience,
+        )
+
+    def _tape(self) -> Tape:
+        assert self.tape is not None, "the launcher gives one"
+        return self.tape
+
+    def _number(self) -> int:
+        return _number_of(self._tape(), self.lineage)
 
     def environment(self) -> dict[str, str]:
         """Return the variables of a process that this one is about to start."""
@@ -112,46 +133,37 @@ class _Child:
 
     def forked(self, lineage: str) -> _Child:
         """Return what answers for a process that was forked off this one, and leave the parent what is the parent's."""
-        recorder = self._recorder()
-        if recorder is not None:
-            recorder.abandon()
+        if self._recorder is not None:
+            self._recorder.abandon()
         if self._sink is not None:
             self._sink.abandon()
         return _Child(self.options, lineage, self.tape)
 
     def flush(self) -> None:
         """Keep all that is on its way: the process may be about to end."""
-        recorder = self._recorder()
-        if recorder is not None:
-            recorder.flush()
+        if self._recorder is not None:
+            self._recorder.flush()
         if self._sink is not None:
             self._sink.sync()
-        if isinstance(self._reel, Player | ForkReel):
-            self._write_report(self._reel)
+        if self._replay is not None:
+            self._write_report(self._replay)
 
     def end(self) -> None:
         """End the reel."""
         error = getattr(sys, "last_value", None)
         if self._sink is not None and isinstance(error, BaseException):
             self._sink.about({"exception": type(error).__qualname__, "process": self._sink.number})
-        reel, self._reel = self._reel, None
         set_process_reel(None)
-        if isinstance(reel, Recorder):
-            reel.close()
-        elif reel is not None:
-            reel.end()
-            self._write_report(reel)
-
-    def _recorder(self) -> Recorder | None:
-        if isinstance(self._reel, ForkReel):
-            return self._reel.recorder
-        return self._reel if isinstance(self._reel, Recorder) else None
+        if self._replay is not None:
+            self._replay.end()
+            self._write_report(self._replay)
+        elif self._recorder is not None:
+            self._recorder.close()
 
     def _write_report(self, reel: Player | ForkReel) -> None:
         """Write the report of a replay; what is still unused counts, as nothing may come any more."""
         report = reel.report.to_dict()
-        if isinstance(reel, ForkReel):
-            report["live"] = reel.live
+        report["live"] = getattr(reel, "live", 0)
         path = os.path.join(self.options.folder, f"{self.lineage}.report")
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(report, file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from collections import deque
@@ -11,15 +10,15 @@ from time import perf_counter_ns, time_ns
 from types import CodeType, FrameType
 from typing import Any, Final, TypeVar
 
-from . import lanes, sites
-from .errors import held_error
+from .lanes import current
 from .model import Crossing, Reads, Sink, key_of
+from .sites import place as place_from
+from .sites import place_of
 
 __all__ = ["Recorder"]
 
 T = TypeVar("T")
 
-_logger: Final = logging.getLogger(__name__)
 _MOST_READS: Final = 4096
 """Reads that wait for the next crossing."""
 
@@ -62,7 +61,7 @@ class Recorder:
         frame: FrameType | None = None,
     ) -> _Recording:
         """Begin a crossing: see `Reel`."""
-        place = sites.place(frame if frame is not None else sys._getframe(1))
+        place = place_from(frame if frame is not None else sys._getframe(1))
         with self._lock:
             self._number += 1
             self._tick += 1
@@ -72,7 +71,7 @@ class Recorder:
             kind,
             name,
             place,
-            lanes.current().name,
+            current().name,
             input,
             {},
             tick,
@@ -85,13 +84,16 @@ class Recorder:
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
         """Return the value of a quick read, and put it on the tape."""
         value = live()
-        self.note(kind, name, sites.place_of(code, line), value)
+        reads = self._reads
+        reads.append((kind, name, place_of(code, line), current().name, value))
+        if len(reads) >= _MOST_READS:
+            self.flush()
         return value
 
     def note(self, kind: str, name: str, place: str, value: object) -> None:
         """Put the value of a read on the tape."""
         reads = self._reads
-        reads.append((kind, name, place, lanes.current().name, value))
+        reads.append((kind, name, place, current().name, value))
         if len(reads) >= _MOST_READS:
             self.flush()
 
@@ -151,7 +153,9 @@ class Recorder:
             call(*args)
         except Exception as error:
             self.failure = error
-            _logger.error("The recording ends here, the program goes on: %s", error)
+            import logging
+
+            logging.getLogger(__name__).error("The recording ends here, the program goes on: %s", error)
 
 
 class _Recording:
@@ -196,4 +200,6 @@ class _Recording:
 
     def fail(self, error: BaseException) -> None:
         """Put the crossing on the tape with the exception that the program gets."""
+        from .errors import held_error
+
         self.finish({"error": held_error(error)})

@@ -19,7 +19,6 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
@@ -151,17 +150,17 @@ class SpoolFolder:
     """Reads the spools of all processes of a run while they grow."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = Path(folder)
+        self._folder = os.fspath(folder)
         self._readers: dict[str, SpoolReader] = {}
 
     def poll(self) -> list[Record]:
         """Return what was appended since the last call: of each process in its order, crossings of several processes in
         the order in which they began, as far as it is known yet."""
         found: list[tuple[int, Record]] = []
-        for path in sorted(self._folder.glob("*.spool")):
-            reader = self._readers.get(path.name)
+        for name in sorted(name for name in os.listdir(self._folder) if name.endswith(".spool")):
+            reader = self._readers.get(name)
             if reader is None:
-                reader = self._readers[path.name] = SpoolReader(path)
+                reader = self._readers[name] = SpoolReader(os.path.join(self._folder, name))
             last = 0
             behind: list[Record] = []
             for record in reader.poll():

@@ -8,7 +8,6 @@ pickling, subclasses, and `from datetime import datetime` that ran before all go
 from __future__ import annotations
 
 import gc
-import logging
 from sys import _getframe
 from types import ModuleType
 from typing import Any, Final
@@ -18,7 +17,6 @@ from ...tape.sites import is_own
 
 __all__ = ["patch_datetime"]
 
-_logger: Final = logging.getLogger(__name__)
 _PATCHED: Final = "__greenroom_original__"
 _MICRO: Final = 1_000_000
 
@@ -40,7 +38,9 @@ def patch_datetime(module: ModuleType) -> None:
             raise TypeError("the type keeps its own methods")
         _modified(kind)
     except Exception as error:
-        _logger.warning("datetime.now() is not recorded: this Python does not allow it (%s)", error)
+        import logging
+
+        logging.getLogger(__name__).warning("datetime.now() is not recorded: this Python does not allow it (%s)", error)
 
 
 def _modified(kind: type) -> None:

@@ -70,7 +70,8 @@ def _walk(before: Any, after: Any, path: str, depth: int) -> Iterator[Change]:
     if depth < _DEEPEST:
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             for name in dict.fromkeys([*before, *after]):
-                inner = f"{path}.{name}" if path else str(name)
+                field = str(name) if str(name).isprintable() else json.dumps(str(name))
+                inner = f"{path}.{field}" if path else field
                 yield from _walk(before.get(name, _MISSING), after.get(name, _MISSING), inner, depth + 1)
             return
         if isinstance(before, list) and isinstance(after, list):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import itertools
 import sys
@@ -10,9 +9,12 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..model import Crossing
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Order"]
 
@@ -82,13 +84,9 @@ class Order:
         if at >= len(self._ticks) or position >= len(self._ticks[at]):
             return None
         with self._changed:
-            late = self._blocking(at, position)
-            if late is None:
-                woken = self._mark(at, position)
-        if late is None:
-            if woken:
-                await _pass_on()
-            return None
+            if self._blocking(at, position) is None:
+                self._mark(at, position)
+                return None
         until = monotonic() + self._patience
         look = _LOOK
         while True:
@@ -98,8 +96,8 @@ class Order:
                 if late is None or monotonic() >= until:
                     if late is not None:
                         self._give_up(at, position)
-                    woken = self._mark(at, position)
-                    break
+                    self._mark(at, position)
+                    return late
                 number = next(self._numbers)
                 heapq.heappush(self._wakers, (self._ticks[at][position], number, wake))
             try:
@@ -108,13 +106,10 @@ class Order:
                 with self._changed:
                     self._woken.add(number)
             look = min(2 * look, _LONGEST_LOOK)
-        if woken:
-            await _pass_on()
-        return late
 
     def _wait_as_thread(self, at: int, position: int) -> str | None:
         until = monotonic() + self._patience
-        in_loop = asyncio._get_running_loop() is not None
+        in_loop = _loop() is not None
         while (late := self._blocking(at, position)) is not None:
             left = until - monotonic()
             if left <= 0 or (in_loop and self._thread_of.get(late, threading.get_ident()) == threading.get_ident()):
@@ -151,21 +146,20 @@ class Order:
             heapq.heappush(self._next, each)
         return found
 
-    def _mark(self, at: int, position: int) -> bool:
-        """Note that a tick was taken. Returns whether that wakes a task."""
+    def _mark(self, at: int, position: int) -> None:
+        """Note that a tick was taken, and wake whoever may be next."""
         done = self._done[at]
         if done[position]:
-            return False
+            return
         done[position] = True
         self._changed.notify_all()
         while self._wakers:  # only the first can be next: the others wait for it
             _, number, wake = self._wakers[0]
             if number not in self._woken:
                 wake()
-                return True
+                return
             heapq.heappop(self._wakers)
             self._woken.discard(number)
-        return False
 
     def _give_up(self, at: int, position: int) -> None:
         """Have nobody wait any more for what should have come before this tick."""
@@ -178,19 +172,14 @@ class Order:
         self._patience = max(self._patience / 2, _SHORTEST)
 
 
-async def _pass_on() -> None:
-    """Let the tasks run whose turn it is now, before the caller begins something that holds the event loop."""
-    if asyncio._get_running_loop() is not None:
-        await asyncio.sleep(0)
-    elif (trio := _trio()) is not None:
-        await trio.lowlevel.checkpoint()
-
-
 def _waiter() -> tuple[Callable[[float], Awaitable[None]], Callable[[], None]]:
     """Return how to wait for a while in the running event loop, and how to end that from any thread."""
-    if asyncio._get_running_loop() is None and (trio := _trio()) is not None:
+    loop = _loop()
+    if loop is None:
+        trio = _trio()
+        if trio is None:
+            raise RuntimeError("greenroom replays asynchronous calls in event loops of asyncio and trio only")
         return _trio_waiter(trio)
-    loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
 
     def end() -> None:
@@ -211,6 +200,13 @@ def _waiter() -> tuple[Callable[[float], Awaitable[None]], Callable[[], None]]:
             timer.cancel()
 
     return wait, wake
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread. asyncio is not imported for that."""
+    module: Any = sys.modules.get("asyncio")
+    found: asyncio.AbstractEventLoop | None = module._get_running_loop() if module is not None else None
+    return found
 
 
 def _trio() -> Any:
