@@ -58,7 +58,7 @@ class Preparation:
         """
         if not isinstance(message, m.StoreArtifact):
             if isinstance(message, m.TurnCommand):
-                return self._prepare_turn(message, known=known)
+                return message if message.small else self._prepare_turn(message, known=known)
             if isinstance(message, m.AddMessages):
                 return self._prepare_turns(message, known=known)
             if isinstance(message, m.PutRecords):

@@ -39,7 +39,7 @@ from greenroom.storage.events.turns import (
     held_contents,
     sequences_of,
 )
-from greenroom.storage.records.model import IN_CONTENT, RECORDS_CHANGED, RecordChange, RecordFold, StoredRecord
+from greenroom.storage.records.model import IN_CONTENT, RECORDS_CHANGED, RecordFold, StoredRecord
 from greenroom.storage.records.records import RECORD_ENTRY, record_entry, record_key
 
 __all__ = [
@@ -328,16 +328,15 @@ def _approval_changed(
 
 
 def _records_changed(known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
-    for position, fields in enumerate(stored.data["changes"]):
-        each = RecordChange.of(fields)
-        if each.released is not None:
-            number, digest = each.released
-            change.released.append((digest, Reference(session, RECORD, number)))
-        if each.hash is None:
-            change.ops.append((CF.INDEX, record_key(session, each.key), None))
+    for position, (key, digest, size, flags, _, *released) in enumerate(stored.data["changes"]):
+        if released:
+            number, before = released[0]
+            change.released.append((before, Reference(session, RECORD, number)))
+        if digest is None:
+            change.ops.append((CF.INDEX, record_key(session, key), None))
             continue
-        data = None if each.flags & IN_CONTENT else change.values[each.hash]
-        add_record(change, session, each.key, StoredRecord(sequence, position, each.flags, each.size, each.hash, data))
+        data = None if flags & IN_CONTENT else change.values[digest]
+        add_record(change, session, key, StoredRecord(sequence, position, flags, size, digest, data))
 
 
 _CHANGED: Final[Mapping[str, Callable[[KnownArtifacts, Change, bytes, int, StoredEvent], None]]] = {

@@ -64,10 +64,12 @@ def _require(value: object) -> None:
                     raise ValueError("two keys have the same name")
             elif not key.isascii():
                 key.encode()
-            _require(inner)
+            if inner is not None and inner.__class__ not in _SAFE:
+                _require(inner)
     elif isinstance(value, list | tuple | set | frozenset):
         for inner in value:
-            _require(inner)
+            if inner.__class__ not in _SAFE:
+                _require(inner)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -77,4 +79,5 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+_SAFE: Final = frozenset({str, bool})
 _READER: Final = json.JSONDecoder(object_pairs_hook=_object)

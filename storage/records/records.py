@@ -20,6 +20,8 @@ __all__ = ["RECORD_ENTRY", "Records", "record_entry", "record_key", "stored_reco
 RECORD_ENTRY: Final = b"R"
 """First byte of the keys of records in the `index` family; the session and the record's own key follow."""
 _PREFIX: Final = 17
+_FEW: Final = 4
+"""So few records are decoded one by one, in less time than together."""
 _record: Final = StoredRecord._make
 _FIELDS: Final = len(StoredRecord._fields)
 
@@ -47,7 +49,7 @@ def stored_record(place: bytes, entry: bytes) -> StoredRecord:
 def stored_records(page: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, StoredRecord]]:
     """Yield the records of a page with their keys. Raises IntegrityError or SchemaTooNew where it comes to one that
     cannot be read."""
-    found = unpacked_many(page[: intact(page)])
+    found = unpacked_many(page[: intact(page)]) if len(page) > _FEW else []
     for (place, entry), fields in zip(page, found, strict=False):
         is_plain = fields.__class__ is list and len(fields) == _FIELDS
         yield place[_PREFIX:], _record(fields) if is_plain else stored_record(place, entry)

@@ -62,17 +62,18 @@ def known_record(store: Reading, session: bytes, key: bytes) -> StoredRecord | N
 
 def _put(state: SessionState, command: m.PutRecords, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
-    changes: list[RecordChange] = []
+    changes: list[list[Any]] = []
     for item in command.items:
         there = lookup.record(item.key)
         if there is None:
-            changes.append(RecordChange(item.key, item.hash, len(item.data), item.flags, None))
+            changes.append([item.key, item.hash, len(item.data), item.flags, None])
             continue
         if command.if_absent:
             return []
         if there.hash == item.hash and there.flags == item.flags and not item.is_missing:
             continue  # it would change nothing
-        changes.append(RecordChange(item.key, item.hash, len(item.data), item.flags, there.size, there.released))
+        change = RecordChange(item.key, item.hash, len(item.data), item.flags, there.size, there.released)
+        changes.append(change.fields())
     return _changed(state, changes, limits)
 
 
@@ -81,18 +82,17 @@ def _delete(state: SessionState, command: m.DeleteRecords, limits: Limits, looku
     keys: Sequence[bytes] = command.keys
     if command.prefix is not None:
         keys = lookup.record_keys(command.prefix, m.MAX_BATCH)
-    changes: list[RecordChange] = []
+    changes: list[list[Any]] = []
     for key in keys:
         there = lookup.record(key)
         if there is not None:
-            changes.append(RecordChange(key, None, 0, 0, there.size, there.released))
+            changes.append(RecordChange(key, None, 0, 0, there.size, there.released).fields())
     return _changed(state, changes, limits)
 
 
-def _changed(state: SessionState, changes: list[RecordChange], limits: Limits) -> list[PendingEvent]:
-    if not changes:
+def _changed(state: SessionState, fields: list[list[Any]], limits: Limits) -> list[PendingEvent]:
+    if not fields:
         return []
-    fields = [change.fields() for change in changes]
     before = kept(state)
     after = totals_after(before, fields)
     for resource, value, has, limit in (

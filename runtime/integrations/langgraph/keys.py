@@ -46,6 +46,8 @@ def text_of(field: str, value: object) -> str:
 
 def thread_key(thread: str) -> str:
     """Return the key of the session of a thread, which may have any name. The hash stands for a name too long."""
+    if thread.isascii() and thread.isprintable() and "%" not in thread and len(thread) <= _MAX_QUOTED:
+        return THREAD_PREFIX + thread  # as nearly all are
     quoted = _UNSAFE.sub(lambda found: quote(found[0], safe="", errors="surrogatepass"), thread)
     if len(quoted.encode()) > _MAX_QUOTED:
         # "%" is quoted in every other name, so "%%" begins none.

@@ -48,7 +48,7 @@ from .rows import (
     writes_key,
     writes_prefix,
 )
-from .threads import Threads, held
+from .threads import Threads, both_held, held
 from .trees import digests_in, elements_of, is_long, joined, leaves_of, write_list, write_tree
 from .values import Values
 
@@ -488,7 +488,7 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
         source, target = text_of("source_thread_id", source_thread_id), text_of("target_thread_id", target_thread_id)
         if source == target:
             return
-        with held(thread_key(source), thread_key(target)):
+        with both_held(thread_key(source), thread_key(target)):
             origin = self._threads.look_up(source)
             if origin is None:
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from threading import RLock
 from typing import Final
 
@@ -11,7 +11,7 @@ from greenroom.runtime import Runtime, Session, SessionNotFound
 
 from .keys import THREAD_PREFIX, quoted_name, thread_key, thread_of
 
-__all__ = ["Threads", "held"]
+__all__ = ["Threads", "both_held", "held"]
 
 _LOCKS: Final = tuple(RLock() for _ in range(64))
 """One process writes to a store. So these keep the writers of a thread apart, through whatever saver they write."""
@@ -19,13 +19,14 @@ _LOCKS: Final = tuple(RLock() for _ in range(64))
 _MOST_KNOWN: Final = 4096
 
 
+def held(key: str) -> AbstractContextManager[object]:
+    """Keep other writers away from the session with this key."""
+    return _LOCKS[hash(key) % len(_LOCKS)]
+
+
 @contextmanager
-def held(*keys: str) -> Iterator[None]:
+def both_held(*keys: str) -> Iterator[None]:
     """Keep other writers away from the sessions with these keys."""
-    if len(keys) == 1:
-        with _LOCKS[hash(keys[0]) % len(_LOCKS)]:
-            yield
-        return
     with ExitStack() as locks:
         for number in sorted({hash(key) % len(_LOCKS) for key in keys}):
             locks.enter_context(_LOCKS[number])
