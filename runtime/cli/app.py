@@ -29,7 +29,8 @@ from .command import Commands, Data, Json, Quiet, Root
 from .completion import Install, Show
 from .debug import command as debugging
 from .past import comparing, replay, timeline
-from .recording import listing
+from .recording import blame, doctor, fork, listing, record
+from .recording.words import OWN_OPTIONS
 from .repl import command as repl
 from .scripts import run as run_script
 from .store import Store
@@ -59,7 +60,11 @@ app.command("repl")(repl.repl)
 app.command("events")(events.show)
 app.command("timeline")(timeline.timeline)
 app.command("replay")(replay.replay)
+app.command("record", context_settings=OWN_OPTIONS)(record.record)
 app.command("recordings")(listing.recordings)
+app.command("fork")(fork.fork)
+app.command("doctor", context_settings=OWN_OPTIONS)(doctor.doctor)
+app.command("blame")(blame.blame)
 app.command("diff")(comparing.diff)
 app.command("context")(comparing.context)
 app.command("debug")(debugging.debug)

@@ -33,6 +33,7 @@ _ADVICE: Final = (
     (re.compile(r"; run verify\b"), "; look with: greenroom verify"),
     (re.compile(r", or take all as they are with accept_losses\(\)"), ""),
     (re.compile(r": open it again to go on"), ""),
+    (re.compile(r", or a part of one with rt\.recording\(\)"), ""),
     (re.compile(r", as text or a Path\b"), ""),
     (re.compile(r"use None, bool, int, float, str, bytes, list or dict"), "use what JSON has, or bytes"),
 )

@@ -1,4 +1,4 @@
-"""Times on the command line: one way to give them, for every option of every command."""
+"""Times on the command line: one way to give them, for every option of every command, and one way to tell a span."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-__all__ = ["TIMES", "moment_of", "place_of"]
+__all__ = ["TIMES", "lasted", "moment_of", "place_of"]
 
 TIMES: Final = "RFC 3339, 24h, 7d, today, yesterday or a day such as 2026-01-31"
 """How help describes the times that an option takes."""
@@ -63,3 +63,19 @@ def place_of(text: str, option: str) -> tuple[int | None, datetime | None]:
         return None, moment_of(given, option)
     except typer.BadParameter as error:
         raise typer.BadParameter(f"{error.message}, or the sequence of an event", param_hint=option) from None
+
+
+def lasted(seconds: float) -> str:
+    """Return a span of time for people, in at most eight characters."""
+    if seconds < 0.0005:
+        return "<1 ms" if seconds > 0 else "0 ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    if minutes < 59.5:
+        return f"{int(seconds) // 60}m {int(seconds) % 60:02}s"
+    if minutes < 24 * 60:
+        return f"{int(minutes) // 60}h {int(minutes) % 60:02}m"
+    return f"{int(minutes) // 1440}d {int(minutes) // 60 % 24:02}h"

@@ -14,7 +14,8 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static, Tree
 
 from greenroom.runtime.cli.output import brief, one_line, printable, size
-from greenroom.runtime.cli.past.words import failure, lasted, said_in, style_of
+from greenroom.runtime.cli.past.words import failure, said_in, style_of
+from greenroom.runtime.cli.times import lasted
 from greenroom.storage.codec.json_lines import json_able
 
 from .shades import shade

@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.runtime.cli.output import one_line
+from greenroom.runtime.cli.times import lasted
 
 from .spans import Span
-from .words import lasted, style_of
+from .words import style_of
 
 if TYPE_CHECKING:
     from rich.text import Text

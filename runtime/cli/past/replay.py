@@ -20,11 +20,13 @@ from greenroom.runtime.cli.output import (
     tell_beside,
 )
 from greenroom.runtime.cli.parameters import AsJson, SessionId, entries_of
+from greenroom.runtime.cli.recording.replay import is_recording, replay_program
+from greenroom.runtime.cli.recording.words import CommandOrNone
 from greenroom.runtime.cli.store import the_session, the_store
-from greenroom.runtime.cli.times import TIMES, place_of
+from greenroom.runtime.cli.times import TIMES, lasted, place_of
 
 from .stops import STOPS, breakpoint_of
-from .words import detail, lasted
+from .words import detail
 
 if TYPE_CHECKING:
     from greenroom.runtime import Difference, Replay, ReplayPause, ReplayProgress, ReplayResult, Session
@@ -49,6 +51,7 @@ class Mode(StrEnum):
 def replay(
     context: typer.Context,
     session: SessionId,
+    command: CommandOrNone = None,
     mode: Annotated[
         Mode | None,
         typer.Option(help="How to replay; see above. Otherwise exact, and modified with --set.", show_default=False),
@@ -84,11 +87,21 @@ def replay(
     timeout: Annotated[
         float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop after this time.", show_default=False)
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Of a program: refuse what it calls with another input than recorded.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Decide again what was recorded of a session, and say whether the same comes of it.
+    """Run a recorded program again, offline; or decide again what was recorded of any other session. Say whether the
+    same comes of it.
 
-    Modes:
+    A program that was recorded with greenroom record runs again, and every call and read that left it is answered from
+    the recording: nothing is called, no key is needed. Behind -- stands another command, such as an edited version.
+    What it does otherwise is told on stderr, with the difference. With --json, its own output goes to stderr. Exit
+    codes: 0 identical; 3 drifted, but answered to its end; 4 refused: something was not recorded, or, with --strict,
+    was recorded for another input; 5 it ended with another exit code than when it was recorded.
+
+    Of other sessions, and of a recording with --mode, the journal is decided again. Modes:
 
       exact     all as it was recorded: answers of tools and agents, hooks, clock
       modified  with the changes of --set; what follows is decided anew
@@ -100,6 +113,7 @@ def replay(
     Examples:
 
       greenroom replay 1a2b3c
+      greenroom replay 1a2b3c -- python agent_v2.py
       greenroom replay 1a2b3c --set variables.model=large
       greenroom replay 1a2b3c --break "tool.returned once" --break error
       greenroom replay key:chat --to yesterday --speed 10
@@ -116,6 +130,11 @@ def replay(
     paused: list[dict[str, Any]] = []
     with the_store(context).reading() as runtime:
         found = the_session(runtime, session)
+        if mode is None and not entries and is_recording(found):
+            replay_program(found, command, strict=strict, as_json=as_json)
+        for option, given in (("-- CMD", command), ("--strict", strict)):
+            if given:
+                raise typer.BadParameter("it is for a recorded program, without --mode and --set", param_hint=option)
         with (
             progress_bar("replay", not as_json, "events") as show,
             runtime.replays.start(found, config, on_progress=_shown(show), breakpoints=breakpoints) as running,

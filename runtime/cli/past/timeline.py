@@ -69,9 +69,10 @@ def _rows(
 def _draw(rows: Page[TimelineRow], title: str, *, sessions: bool) -> None:
     from rich.text import Text
 
+    from greenroom.runtime.cli.times import lasted
+
     from .picture import Axis, Marks, draw, walk
     from .spans import spans_of
-    from .words import lasted
 
     out, marks = console(), Marks.for_encoding(sys.stdout.encoding)
     spans = spans_of(rows)

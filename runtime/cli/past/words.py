@@ -12,7 +12,7 @@ from greenroom.storage.common.message_text import text_of_message
 if TYPE_CHECKING:
     from greenroom.runtime import Event
 
-__all__ = ["detail", "failure", "lasted", "said_in", "style_of"]
+__all__ = ["detail", "failure", "said_in", "style_of"]
 
 _LONGEST: Final = 160
 _STYLES: Final = {
@@ -47,22 +47,6 @@ def detail(event: Event) -> str:
     except (KeyError, TypeError, ValueError):  # an event of another version, or a damaged one
         text = _data(event.data)
     return one_line(text)
-
-
-def lasted(seconds: float) -> str:
-    """Return a span of time for people, in at most eight characters."""
-    if seconds < 0.0005:
-        return "<1 ms" if seconds > 0 else "0 ms"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes = seconds / 60
-    if minutes < 59.5:
-        return f"{int(seconds) // 60}m {int(seconds) % 60:02}s"
-    if minutes < 24 * 60:
-        return f"{int(minutes) // 60}h {int(minutes) % 60:02}m"
-    return f"{int(minutes) // 1440}d {int(minutes) // 60 % 24:02}h"
 
 
 def _text(value: Any) -> str:

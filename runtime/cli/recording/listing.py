@@ -20,8 +20,8 @@ from greenroom.runtime.cli.output import (
     tell_beside,
 )
 from greenroom.runtime.cli.parameters import AsJson
-from greenroom.runtime.cli.past.words import lasted
 from greenroom.runtime.cli.store import the_session, the_store
+from greenroom.runtime.cli.times import lasted
 
 from .words import dollars, shown_command
 

@@ -11,10 +11,10 @@ from greenroom.storage.errors import ValidationError
 from .bodies import request_of
 from .formats.base import Format, Request, plain_text
 from .formats.known import format_of
-from .grammar import Operator, Patch, Step
+from .grammar import Operator, Patch, Step, parse
 from .values import added, apply
 
-__all__ = ["RequestChanges"]
+__all__ = ["RequestChanges", "changes_of"]
 
 Input = Mapping[str, Any]
 
@@ -109,6 +109,11 @@ class RequestChanges:
                 request = format.with_parameter(request, str(first), rest, patch.operator, patch.value)
             self.applied[patch.text] += 1
         return request.url, request.body
+
+
+def changes_of(texts: list[str]) -> RequestChanges:
+    """Return the changes that patches make, given as one writes them."""
+    return RequestChanges([parse(each) for each in texts])
 
 
 def names_tool(name: str, wanted: str) -> bool:

@@ -26,7 +26,7 @@ from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter, read_
 from greenroom.runtime.version import __version__
 
 from .claims import Claims
-from .options import LINEAGE, OPTIONS, Options
+from .options import LINEAGE, OPTIONS, WATCH, Options
 
 if TYPE_CHECKING:  # a program that is recorded pays for no player
     from greenroom.runtime.recording.tape.fork import ForkReel
@@ -49,6 +49,10 @@ def start(told: str) -> None:
     child.begin()
     install.install()
     _end_with(child)
+    if (watched := os.environ.get(WATCH)) is not None:
+        from greenroom.runtime.recording.boundaries.watch import watch
+
+        watch(watched)
 
 
 class _Child:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
-__all__ = ["LINEAGE", "OPTIONS", "Mode", "Options"]
+__all__ = ["LINEAGE", "OPTIONS", "WATCH", "Mode", "Options"]
 
 Mode = Literal["record", "replay", "fork"]
 
@@ -14,6 +14,8 @@ OPTIONS: Final = "GREENROOM_RECORDING"
 """The variable that holds the options."""
 LINEAGE: Final = "GREENROOM_RECORDING_LINEAGE"
 """The variable that says which process of the run one is: "0.2" is the second that the first one has started."""
+WATCH: Final = "GREENROOM_RECORDING_WATCH"
+"""The variable that names the file in which processes say what they touched outside of every boundary."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from greenroom.runtime import Event, Runtime, Session, Step, TimelineRow, Workflow
 from greenroom.runtime.cli.past.picture import Axis, Marks, draw
 from greenroom.runtime.cli.past.spans import spans_of
-from greenroom.runtime.cli.past.words import lasted
+from greenroom.runtime.cli.times import lasted
 
 BEGIN = datetime(2026, 1, 31, 10, tzinfo=UTC)
 

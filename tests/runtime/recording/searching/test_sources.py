@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from greenroom.runtime.recording.programs.compare import sources_between
+from greenroom.runtime.recording.searching.compare import sources_between
 from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime.recording.programs.doctor import Examined, findings
+from greenroom.runtime.recording.searching.doctor import Examined, findings
 from greenroom.runtime.recording.tape.model import Reads, Tape
 
 

@@ -72,7 +72,7 @@ def interval(hits: int, tries: int) -> tuple[float, float]:
     middle = rate + square / (2 * tries)
     spread = _Z * math.sqrt(rate * (1 - rate) / tries + square / (4 * tries * tries))
     low, high = ((middle + sign * spread) / (1 + square / tries) for sign in (-1, 1))
-    return max(0.0, low), min(1.0, high)
+    return low if hits else 0.0, high if hits < tries else 1.0
 
 
 def planned(steps: Sequence[int], tries: int, done: Collection[tuple[int, int]] = ()) -> Iterator[tuple[int, int]]:

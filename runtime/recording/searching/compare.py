@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from greenroom.runtime.recording.tape.matching.difference import difference
 from greenroom.runtime.recording.tape.model import Crossing, Tape
 
 __all__ = ["Source", "sources_between"]
@@ -55,7 +56,7 @@ def _answers(crossings: Iterable[Crossing]) -> Grouped:
 def _answer(outcome: Mapping[str, Any]) -> Any:
     """Return what counts of an outcome: not its headers, which nearly always differ, nor its time."""
     if "chunks" in outcome:
-        return outcome.get("status"), b"".join(outcome["chunks"] or ())
+        return {"status": outcome.get("status"), "body": b"".join(outcome["chunks"] or ())}
     return {name: value for name, value in outcome.items() if name not in ("gaps", "headers")}
 
 
@@ -70,15 +71,14 @@ def _source(kind: str, name: str, place: str, a: list[Any], b: list[Any]) -> Sou
     one, other = next(((x, y) for x, y in zip(a, b, strict=False) if x != y), (None, None))
     if one is None and other is None:
         example = f"{len(a)} in one run, {len(b)} in the other"
+    elif isinstance(one, dict) and isinstance(other, dict):
+        example = difference(one, other)
     else:
         example = f"{_shown(one)} and {_shown(other)}"
     return Source(kind, name, place, len(a), example)
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], bytes):
-        status, body = value
-        return f"status {status}, {len(body):,} bytes"
     text = repr(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 

@@ -8,15 +8,15 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
+from greenroom.runtime.recording.tape import sites
 from greenroom.runtime.recording.tape.reels import active
 
-__all__ = ["WATCHED", "read_watched", "watch"]
+__all__ = ["read_watched", "watch"]
 
-WATCHED: Final = {
+_WATCHED: Final = {
     "open": "file",
     "os.listdir": "listing",
     "os.scandir": "listing",
@@ -30,20 +30,19 @@ _MOST: Final = 1000
 _CODE: Final = (".py", ".pyc", ".pyi", ".so", ".pth")
 
 
-def watch(path: str, place_of: Callable[[FrameType | None], str | None]) -> None:
-    """Watch this process, and write what was seen to a file at its end. `place_of` returns the place of the nearest
-    frame if that is of the program's own code, and None for any other code."""
+def watch(path: str) -> None:
+    """Watch this process for what the program's own code touches, and write what was seen to a file at its end."""
     seen: dict[tuple[str, str, str], int] = {}
     busy = threading.local()
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        kind = WATCHED.get(event)
+        kind = _WATCHED.get(event)
         if kind is None or getattr(busy, "now", False) or active() is None:
             return  # what a boundary does inside is recorded with it
         busy.now = True
         try:
             what = _what(event, arguments)
-            place = place_of(sys._getframe(1)) if what is not None else None
+            place = _place(sys._getframe(1)) if what is not None else None
             if what is not None and place is not None:
                 key = (kind, what, place)
                 if key in seen or len(seen) < _MOST:
@@ -57,6 +56,19 @@ def watch(path: str, place_of: Callable[[FrameType | None], str | None]) -> None
 
     sys.addaudithook(hook)
     atexit.register(write)
+
+
+def _place(frame: FrameType | None) -> str | None:
+    """Return the place of the program's own code that has touched something, by itself or through Python's own
+    modules; None if an import or an installed package did."""
+    while frame is not None:
+        code = frame.f_code
+        if sites.is_own(code):
+            return sites.place_of(code, frame.f_lineno)
+        if code.co_filename.startswith("<frozen importlib") or "-packages/" in code.co_filename:
+            return None
+        frame = frame.f_back
+    return None
 
 
 def read_watched(path: str) -> list[tuple[str, str, str, int]]:

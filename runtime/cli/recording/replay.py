@@ -1,0 +1,76 @@
+"""``greenroom replay`` of a recorded program: it runs again, offline."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import typer
+
+from greenroom.runtime.cli.output import is_terminal, note, print_json, tell_beside
+from greenroom.storage.errors import InvalidOperation
+
+from .reports import told_departures, told_report
+from .words import shown_command
+
+if TYPE_CHECKING:
+    from greenroom.runtime import Session
+    from greenroom.runtime.recording.programs.replay import ProgramReplay
+
+__all__ = ["EXIT_CODES", "is_recording", "replay_program"]
+
+_TAG: Final = "recording"
+EXIT_CODES: Final = {"identical": 0, "drifted": 3, "refused": 4, "failed": 5}
+_VERDICTS: Final = {
+    "identical": "identical: every call and every read of the program was answered by what was recorded for it",
+    "drifted": "drifted: the program did not do just what was recorded, and was answered to its end",
+    "refused": "refused: the replay stopped where nothing that was recorded fits",
+    "failed": "failed: the program did not end as it did when it was recorded",
+}
+
+
+def is_recording(session: Session) -> bool:
+    """Return whether a session has the recording of a program, or of a part of one."""
+    from greenroom.runtime.recording.journal.reading import JournalSource, runs_of
+
+    return _TAG in session.info().tags and bool(runs_of(JournalSource(session._runtime.core, session.id)))
+
+
+def replay_program(session: Session, command: list[str] | None, *, strict: bool, as_json: bool) -> NoReturn:
+    """Run the program of a recording again, tell what that has proven, and leave with the exit code that says so."""
+    from greenroom.runtime.recording.journal.reading import tape_of
+    from greenroom.runtime.recording.programs.running import run_replay
+
+    tape = tape_of(session)
+    wanted = command or tape.about.get("command")
+    if not wanted:
+        raise InvalidOperation("this recording is of a part of a program: say which to run, with -- CMD")
+    if "exit_code" not in tape.about:
+        note("the recording was cut off: the program is answered up to there")
+    note(f"replaying: {shown_command(list(wanted))}")
+    sys.stdout.flush()
+    found = run_replay(tape, list(wanted), strict=strict, output=sys.stderr.fileno() if as_json else None)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _tell(found)
+    raise typer.Exit(EXIT_CODES[found.verdict])
+
+
+def _tell(found: ProgramReplay) -> None:
+    """Tell on stderr, because stdout is the program's."""
+    verdict = _VERDICTS[found.verdict]
+    if is_terminal(sys.stderr):
+        from greenroom.runtime.cli.output import console
+
+        console(sys.stderr).print(verdict, style="green" if found.verdict == "identical" else "red", soft_wrap=True)
+    else:
+        tell_beside(verdict)
+    tell_beside(told_report(found.report))
+    for line in told_departures(found.report.drifts):
+        print(line, file=sys.stderr)
+    if found.report.refused is not None:
+        tell_beside(found.report.refused)
+    if found.verdict == "failed":
+        tell_beside(f"exit code {found.code}; when it was recorded {found.recorded_code}")
+    tell_beside(f"digest of the recording: {found.digest}")

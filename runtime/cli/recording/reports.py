@@ -1,0 +1,51 @@
+"""Tell what a replay of a program has proven."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from greenroom.runtime.cli.output import counted, one_line
+
+if TYPE_CHECKING:
+    from greenroom.runtime.recording.tape.report import Drift, ReplayReport
+
+__all__ = ["told_departures", "told_report"]
+
+_MOST: Final = 10
+"""Departures of a kind that are told; --json has all."""
+_WORDS: Final = {
+    "drifted": "answered, though the call is not the recorded one",
+    "missing": "not recorded",
+    "order": "handed over in another order",
+    "unused": "recorded, but not asked for",
+    "moved": "made from another place of the program",
+}
+
+
+def told_report(report: ReplayReport) -> str:
+    """Return the counts of a report in one line."""
+    parts = [f"{counted(report.exact, 'call')} exact"]
+    parts += [f"{count:,} {what}" for what in _WORDS if (count := getattr(report, what))]
+    parts.append(f"{counted(report.reads, 'read')} of clock, randomness and environment answered")
+    return ", ".join(parts)
+
+
+def told_departures(drifts: Sequence[Drift]) -> list[str]:
+    """Return the departures, a line each, those that matter most first."""
+    lines: list[str] = []
+    for what, words in _WORDS.items():
+        found = [each for each in drifts if each.what == what]
+        if not found:
+            continue
+        lines.append(f"{what} ({words}):")
+        lines += [one_line(f"  {_one(each)}") for each in found[:_MOST]]
+        if len(found) > _MOST:
+            lines.append(f"  and {len(found) - _MOST:,} more: --json has them")
+    return lines
+
+
+def _one(drift: Drift) -> str:
+    number = f"{drift.number}  " if drift.number else ""
+    difference = f": {drift.difference}" if drift.difference else ""
+    return f"{number}{drift.kind} {drift.name}  {drift.place}{difference}"

@@ -1,0 +1,118 @@
+"""Take what the processes of a run put into their spools into the journal of a session, while they run or later."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from greenroom.runtime.recording.journal.reading import JournalSource, items_of, runs_of
+from greenroom.runtime.recording.journal.writing import JournalSink
+from greenroom.runtime.recording.tape.model import Crossing, Reads
+from greenroom.runtime.recording.tape.spool import SpoolReader
+
+if TYPE_CHECKING:
+    from greenroom.runtime.handles.session import Session
+
+__all__ = ["Taker"]
+
+
+class _Understands(Protocol):
+    def go_on(self) -> int: ...
+
+
+class Taker:
+    """Takes in the spools in a folder, for one session. What is in the journal already is not taken again, so one that
+    was killed can be followed by another.
+
+        taker = Taker(session, folder)
+        taker.take()     # as often as one likes while the program runs
+        taker.end({"exit_code": 0})
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        folder: str | os.PathLike[str],
+        *,
+        redact: Iterable[str] | None = None,
+        run: int | None = None,
+        about: dict[str, Any] | None = None,
+        understanding: _Understands | None = None,
+    ) -> None:
+        """`run` is the recording in the session that goes on; otherwise the newest of its own, or a new one. `about` is
+        added to what the program says of itself."""
+        self._session = session
+        self._folder = Path(folder)
+        self._redact = redact
+        self._about = about or {}
+        self._understanding = understanding
+        self._readers: dict[str, SpoolReader] = {}
+        self._sink: JournalSink | None = None
+        self._taken: set[tuple[int, int]] = set()
+        self._reads: Counter[int] = Counter()
+        self.crossings = 0
+        """How many crossings were taken in here."""
+        if run is not None:
+            self._go_on(run)
+        elif runs := runs_of(JournalSource(session._runtime.core, session.id)):
+            self._go_on(runs[-1])
+
+    def _go_on(self, run: int) -> None:
+        """Note what a recording that has begun has already."""
+        for item in items_of(JournalSource(self._session._runtime.core, self._session.id), run - 1):
+            if item.run == run and item.crossing is not None:
+                self._taken.add((item.crossing.process, item.crossing.number))
+            elif item.run == run and item.reads is not None:
+                self._reads[item.reads.process] += len(item.reads.reads)
+        self._sink = JournalSink(self._session, redact=self._redact, run=run)
+
+    def take(self) -> int:
+        """Take in what has come since the last time, and return how many crossings that was."""
+        before = self.crossings
+        for path in sorted(self._folder.glob("*.spool")):
+            reader = self._readers.get(path.name)
+            if reader is None:
+                reader = self._readers[path.name] = SpoolReader(path)
+            for record in reader.poll():
+                self._record(record)
+        if self.crossings > before and self._understanding is not None:
+            self._understanding.go_on()
+        return self.crossings - before
+
+    def _record(self, record: Crossing | Reads | dict[str, Any]) -> None:
+        if isinstance(record, dict):
+            if self._sink is None and not record.get("process"):
+                self._begin(record)
+            return
+        sink = self._sink if self._sink is not None else self._begin({})
+        if isinstance(record, Reads):
+            known = min(self._reads[record.process], len(record.reads))
+            self._reads[record.process] -= known
+            if known < len(record.reads):
+                sink.reads(Reads(record.reads[known:], record.process))
+        elif (record.process, record.number) not in self._taken:
+            self._taken.add((record.process, record.number))
+            sink.crossing(record)
+            self.crossings += 1
+
+    def _begin(self, about: dict[str, Any]) -> JournalSink:
+        self._sink = JournalSink(self._session, {**about, **self._about}, redact=self._redact)
+        return self._sink
+
+    def end(self, about: dict[str, Any]) -> None:
+        """Take in the rest, and note that the run has ended; `about` says how. A run that recorded nothing is noted
+        too."""
+        self.take()
+        sink = self._sink if self._sink is not None else self._begin({})
+        sink.end(about)
+        if self._understanding is not None:
+            self._understanding.go_on()
+
+    def leave(self) -> None:
+        """Take in the rest of a run whose end is not known."""
+        self.take()
+        if self._sink is not None:
+            self._sink.close()

@@ -1,0 +1,69 @@
+"""What was acknowledged survives the death of the program, and of what records it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from .conftest import CALLS, Programs
+
+
+def _until(done: Callable[[], bool]) -> None:
+    """Wait for something that another process is about to do."""
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def _pid(programs: Programs) -> int:
+    """Return the process of the program that is recorded."""
+    from greenroom.runtime.recording.tape.spool import read_spools
+
+    (folder,) = (programs.directory / "greenroom-data" / "recordings").iterdir()
+    return int(read_spools(folder).about["pid"])
+
+
+def test_a_program_that_is_killed_has_a_recording_up_to_there(programs: Programs) -> None:
+    programs.model.gate.clear()
+    recorder = programs.start("record", "--", *CALLS)
+    _until(lambda: len(programs.model.asked) == 2)
+    os.kill(_pid(programs), signal.SIGKILL)
+    _, err = recorder.communicate(timeout=30)
+    assert recorder.returncode == 128 + signal.SIGKILL
+    session = programs.recorded(err)
+    assert "2 calls, 1 of models" in err
+    found = programs.json("recordings", session)
+    assert (found["steps"], found["exit_code"]) == (2, 137)
+    programs.model.stop()
+    _, err = programs("replay", session, code=4)
+    assert "refused" in err
+
+
+def test_the_rest_is_taken_up_if_the_recorder_is_killed(programs: Programs) -> None:
+    programs.model.gate.clear()
+    recorder = programs.start("record", "--", *CALLS)
+    _until(lambda: len(programs.model.asked) == 2)
+    program = _pid(programs)
+    recorder.kill()
+    programs.model.gate.set()
+    out, _ = recorder.communicate(timeout=30)
+    assert out == 'answer: 2: {"city": "Rome", "temp": 21}\n'
+    _until(lambda: not _is_running(program))
+    _, err = programs("record", "--", *CALLS)
+    assert "taken up: what was recorded in session" in err
+    (session,) = (each["id"] for each in programs.json("recordings") if each["id"] != programs.recorded(err))
+    assert programs.json("recordings", session)["steps"] == 3
+    assert list((programs.directory / "greenroom-data" / "recordings").iterdir()) == []
+    programs.model.stop()
+    assert "identical" in programs("replay", session)[1]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

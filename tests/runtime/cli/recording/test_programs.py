@@ -1,0 +1,119 @@
+"""A program is recorded, replayed offline, and forked, in processes of its own against a server of a model."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import CALLS, Programs
+from .models import AGENT
+
+OUT = 'answer: 2: {"city": "Rome", "temp": 21}\n'
+
+
+def test_a_program_is_recorded_as_it_is(programs: Programs) -> None:
+    out, err = programs("record", "--name", "trial", "--key", "k1", "--tag", "nightly", "--", *CALLS, "a", "b", code=2)
+    assert out == OUT
+    session = programs.recorded(err)
+    assert "3 calls, 2 of models, 220 tokens, $0.0007" in err
+    assert f"greenroom replay {session[:8]}" in err
+    found = programs.json("recordings", "key:k1")
+    assert (found["id"], found["name"], found["exit_code"]) == (session, "trial", 2)
+    assert [each["kind"] for each in found["calls"]] == ["http", "tool", "http"]
+    assert [each["place"] for each in found["calls"]] == [
+        "agent.py:17 in ask",
+        "agent.py:28 in <module>",
+        "agent.py:17 in ask",
+    ]
+    assert found["about"]["command"] == [*CALLS, "a", "b"]
+    assert b"secret-key" not in b"".join(
+        each.read_bytes() for each in programs.directory.rglob("*") if each.is_file() and each.name != "agent.py"
+    )
+    view = programs.json("context", session, "--call", "2")
+    assert [each["role"] for each in view["messages"]][-1] == "tool"
+
+
+def test_a_replay_is_offline_and_identical(programs: Programs) -> None:
+    session = programs.record()
+    programs.model.stop()
+    out, err = programs("replay", session)
+    assert out == OUT
+    assert "identical: every call" in err
+    assert programs.tool_calls() == 1
+    found = programs.json("replay", session)
+    assert (found["verdict"], found["exact"], found["drifts"]) == ("identical", 3, [])
+    assert found["digest"] in err
+
+
+def test_a_program_that_was_edited_is_answered_and_each_drift_is_told(programs: Programs) -> None:
+    session = programs.record()
+    programs.model.stop()
+    (programs.directory / "agent.py").write_text(AGENT.replace("Be kind.", "Be rude."))
+    out, err = programs("replay", session, code=3)
+    assert out == OUT
+    assert 'body.messages[0].content: "Be kind." → "Be rude."' in err
+    _, err = programs("replay", session, "--strict", code=4)
+    assert "refused: the replay stopped" in err
+    assert "other body.messages[0].content" in err
+    found = programs.json("replay", session, code=3)
+    assert (found["verdict"], found["drifted"]) == ("drifted", 2)
+    _, err = programs("replay", session, "--", *CALLS, "one", code=5)
+    assert "exit code 1; when it was recorded 0" in err
+
+
+def test_a_fork_answers_the_first_steps_and_goes_on_live_with_patches(programs: Programs) -> None:
+    session = programs.record()
+    asked = len(programs.model.asked)
+    out, err = programs(
+        "fork", session, "--at", 1, "-p", 'llm.system+=" Be brief."', "-p", "llm.temperature=0", "--name", "f"
+    )
+    assert out == 'answer: 3: {"city": "Rome", "temp": 21}\n'
+    assert "step 1 is answered from the recording; step 2 and what follows is live, with 2 patches" in err
+    (live,) = programs.model.asked[asked:]
+    assert live["messages"][0]["content"] == "Be kind. Be brief."
+    assert live["temperature"] == 0
+    assert programs.tool_calls() == 2
+    child = programs.recorded(err)
+    (row,) = (each for each in programs.json("recordings") if each["id"] == child)
+    assert (row["parent_session_id"], row["name"], row["steps"]) == (session, "f", 3)
+    assert "the same up to event" in programs("diff", session, child)[0]
+    programs.model.stop()
+    out, err = programs("replay", child)
+    assert "identical" in err
+    assert out == 'answer: 3: {"city": "Rome", "temp": 21}\n'
+
+
+@pytest.mark.parametrize(
+    ("at", "patch", "out", "live", "tool_calls"),
+    [
+        (3, 'response.text="No idea."', "answer: No idea.\n", 0, 0),
+        (2, 'tool.weather.result={"temp": -5}', 'answer: 3: {"temp": -5}\n', 1, 0),
+        (1, 'tool.weather.arguments.city="Oslo"', 'answer: 3: {"city": "Oslo", "temp": 21}\n', 1, 1),
+        (1, "del response.tool_calls", "answer: None\n", 0, 0),
+        (0, "llm.messages[-1].content=And in Oslo?", 'answer: 4: {"city": "Rome", "temp": 21}\n', 2, 1),
+    ],
+)
+def test_an_answer_or_a_call_is_patched(
+    programs: Programs, at: int, patch: str, out: str, live: int, tool_calls: int
+) -> None:
+    session = programs.record()
+    asked = len(programs.model.asked)
+    printed, err = programs("fork", session, "--at", at, "--patch", patch)
+    assert printed == out
+    assert len(programs.model.asked) - asked == live
+    assert programs.tool_calls() - 1 == tool_calls
+    programs.model.stop()
+    printed, err = programs("replay", programs.recorded(err))
+    assert printed == out
+    assert "identical" in err
+
+
+def test_a_step_is_edited_as_json(programs: Programs) -> None:
+    session = programs.record()
+    editor = programs.directory / "editor"
+    editor.write_text('#!/bin/sh\nsed -i \'s/"temp": 21/"temp": 99/\' "$1"\n')
+    editor.chmod(0o755)
+    out, err = programs("fork", session, "--at", 2, "--edit", EDITOR=str(editor))
+    assert "patch: tool.weather.result.temp=99" in err
+    assert out == 'answer: 3: {"city": "Rome", "temp": 99}\n'
+    assert "nothing was changed" in programs("fork", session, "--at", 2, "--edit", code=1, EDITOR="true")[1]
+    assert "exit code 1" in programs("fork", session, "--at", 2, "--edit", code=1, EDITOR="false")[1]
