@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -70,8 +71,13 @@ def hold_loosely(value: Any) -> Any:
 
 def _hold(value: Any, path: tuple[Any, ...], marks: list[list[Any]], *, strict: bool) -> Any:
     kind = type(value)
-    if value is None or kind is bool or kind is float or kind is bytes:
+    if value is None or kind is bool or kind is bytes:
         return value
+    if kind is float:
+        if math.isfinite(value):
+            return value
+        marks.append([list(path), "float", None])  # which no JSON value can be
+        return repr(value)
     if kind is str:
         return _text(value, path, marks)
     if kind is int:
@@ -239,6 +245,8 @@ def _restored(value: Any, kind: str, detail: Any) -> Any:
     match kind:
         case "int":
             return int(value, 16)
+        case "float":
+            return float(value)
         case "surrogates":
             return value.decode("utf-8", "surrogatepass")
         case "map":
