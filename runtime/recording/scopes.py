@@ -16,8 +16,8 @@ from .journal.writing import JournalSink, redactor_for
 from .tape.errors import held_error
 from .tape.player import Player
 from .tape.recorder import Recorder
-from .tape.redacting import CleaningReel, redactor_of
-from .tape.reels import Reel, playing
+from .tape.redacting import redactor_of
+from .tape.reels import playing
 from .understanding.derived import understand_quietly
 
 if TYPE_CHECKING:
@@ -128,7 +128,6 @@ class ReplayedBlock(AbstractContextManager[Replaying]):
         self._run = run
         self._strict = strict
         self._player: Player | None = None
-        self._reel: Reel | None = None
         self._playing: AbstractContextManager[None] | None = None
 
     def begin(self) -> Replaying:
@@ -137,15 +136,13 @@ class ReplayedBlock(AbstractContextManager[Replaying]):
         tape = tape_of(self._session, run=self._run)
         core = self._session._runtime.core
         also = core.redaction.text if core.redaction is not None and callable(core.config.redact) else None
-        redactor = redactor_of(tape.about, also)
-        self._player = Player(tape, strict=self._strict)
-        self._reel = CleaningReel(self._player, redactor) if redactor is not None else self._player
+        self._player = Player(tape, strict=self._strict, redactor=redactor_of(tape.about, also))
         return Replaying(self._player)
 
     def enter(self) -> None:
         """Answer what the running code asks from now on."""
-        assert self._reel is not None
-        self._playing = playing(self._reel)
+        assert self._player is not None
+        self._playing = playing(self._player)
         self._playing.__enter__()
 
     def leave(self) -> None:

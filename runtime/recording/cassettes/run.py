@@ -14,7 +14,6 @@ from greenroom.runtime.recording.tape import lanes
 from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
-from greenroom.runtime.recording.tape.redacting import CleaningReel, redactor_of
 from greenroom.runtime.recording.tape.reels import Pending, set_process_reel
 
 from .changes import changes_between
@@ -50,8 +49,7 @@ class CassetteRun:
         else:
             self.player = Player(self.tape)
             self._watched = _Watched(self.player, self.tape)
-            redactor = redactor_of(self.tape.about)
-            set_process_reel(CleaningReel(self._watched, redactor) if redactor is not None else self._watched)
+            set_process_reel(self._watched)
 
     def end(self) -> None:
         """End the recording or the replay."""
@@ -110,7 +108,7 @@ class _Watched:
             pending = self._player.begin(kind, name, input, key=key, frame=frame or sys._getframe(1))
             for each in self._player.report.drifts[known:]:
                 if each.what == "drifted":
-                    self._given[each.number] = input
+                    self._given[each.number] = self._player.call_of(kind, name, input, key, frame).input
         return pending
 
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:

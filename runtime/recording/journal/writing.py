@@ -22,7 +22,7 @@ from greenroom.storage.events.calls import (
 )
 
 from .forms import TAG, crossing_data, reads_data, split_body
-from .reading import newest_bodies
+from .reading import JournalSource, items_of, newest_bodies
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
@@ -40,16 +40,34 @@ def redactor_for(core: RuntimeCore, rules: str | Iterable[str] | None) -> Redact
     """Return what cleans a recording: by these rules and those of the store. None if there are none. Raises
     ValidationError."""
     stores = core.config.redact
-    given: list[str] = []
-    if rules is not None:
-        given += [rules] if isinstance(rules, str) else _listed(rules)
+    given = _listed(rules)
     if not callable(stores):
         given += stores
     also = core.redaction.text if core.redaction is not None and callable(stores) else None
     return Redactor(given, also) if given or also is not None else None
 
 
-def _listed(rules: Iterable[str]) -> list[Any]:
+def _kept(core: RuntimeCore, session_id: str, run: int) -> list[str]:
+    """Return the rules that are kept with a recording that goes on."""
+    item = next(items_of(JournalSource(core, session_id), run - 1, run), None)
+    kept = (item.started or {}).get("redact") if item is not None else None
+    rules = [*kept.get("patterns", ()), *kept.get("paths", ())] if isinstance(kept, dict) else []
+    return [each for each in rules if type(each) is str]
+
+
+def _both(before: Any, more: dict[str, Any]) -> dict[str, Any]:
+    """Return the rules by which a recording was cleaned where it was made, and those by which it is cleaned here."""
+    if not isinstance(before, dict):
+        return more
+    for name in ("patterns", "paths"):
+        more[name] = list(dict.fromkeys([*before.get(name, ()), *more[name]]))
+    withheld = max(before.get("withheld", 0), more.get("withheld", 0))
+    return {**more, "withheld": withheld} if withheld else more
+
+
+def _listed(rules: str | Iterable[str] | None) -> list[Any]:
+    if rules is None or isinstance(rules, str):
+        return [] if rules is None else [rules]
     try:
         return list(rules)
     except Exception:
@@ -78,7 +96,8 @@ class JournalSink:
         core = session._runtime.core
         self._core = core
         self._id = session.id
-        self.redactor = redactor_for(core, redact)
+        rules = _listed(redact) + (_kept(core, session.id, run) if run is not None else [])
+        self.redactor = redactor_for(core, rules)
         # A process that ends loses nothing that is in the log; nobody waits for the disk because of a recording.
         self._durability = Durability.WAL if core.config.durability != Durability.MEMORY else None
         self._lock = threading.Lock()
@@ -97,7 +116,7 @@ class JournalSink:
     def _begin(self, session: Session, about: Mapping[str, Any]) -> int:
         told = self._clean_about(about)
         if self.redactor is not None:
-            told["redact"] = self.redactor.described()
+            told["redact"] = _both(about.get("redact"), self.redactor.described())
         message = RecordTape(RECORDING_STARTED, {"about": pack_value(told, "about")}, self._durability)
         if TAG not in session.info().tags:
             session.add_tag(TAG)

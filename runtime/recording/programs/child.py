@@ -31,6 +31,7 @@ from .options import LINEAGE, OPTIONS, WATCH, Options
 if TYPE_CHECKING:  # a program that is recorded pays for no player
     from greenroom.runtime.recording.tape.fork import ForkReel
     from greenroom.runtime.recording.tape.player import Player
+    from greenroom.runtime.recording.tape.redacting import Redactor
 
 __all__ = ["LINEAGE_READ", "start"]
 
@@ -75,7 +76,7 @@ class _Child:
         if options.mode == "replay":
             self._reel = self._replay = self._player()
         else:
-            self._sink = _ProcessSink(options.folder, self.lineage, options.hash_seed)
+            self._sink = _ProcessSink(options.folder, self.lineage, options.hash_seed, self._redactor())
             if options.mode == "fork":
                 self._reel = self._replay = self._fork(self._sink)
                 self._recorder = self._replay.recorder
@@ -121,6 +122,16 @@ class _Child:
 
     def _number(self) -> int:
         return _number_of(self._tape(), self.lineage)
+
+    def _redactor(self) -> Redactor | None:
+        """Return what removes secrets: by the rules of this run, or, in a fork, by those of the recording."""
+        if not self.options.redact and self.tape is None:
+            return None
+        from greenroom.runtime.recording.tape.redacting import Redactor, redactor_of
+
+        if self.options.redact:
+            return Redactor(self.options.redact)
+        return redactor_of(self._tape().about)
 
     def environment(self) -> dict[str, str]:
         """Return the variables of a process that this one is about to start."""
@@ -177,7 +188,8 @@ class _Child:
 class _ProcessSink:
     """The spool of a process. It is made when there is something to put into it: many a child has nothing."""
 
-    def __init__(self, folder: str, lineage: str, hash_seed: str) -> None:
+    def __init__(self, folder: str, lineage: str, hash_seed: str, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor
         self._hash_seed = hash_seed
         self._folder = folder
         self._lineage = lineage
@@ -197,10 +209,13 @@ class _ProcessSink:
                 except FileExistsError:
                     number += 1
             self.number = number
-            self._spool.about(_about(number, self._lineage, self._hash_seed))
+            told = _about(number, self._lineage, self._hash_seed)
+            if self._redactor is not None:
+                told = {**self._redactor.about(told), "redact": self._redactor.described()}
+            self._spool.about(told)
             if number:
-                told = {"lineage": self._lineage, "command": sys.orig_argv, "pid": os.getpid()}
-                self._spool.reads(Reads([(*LINEAGE_READ, told)], number))
+                begun = {"lineage": self._lineage, "command": told["command"], "pid": os.getpid()}
+                self._spool.reads(Reads([(*LINEAGE_READ, begun)], number))
         return self._spool
 
     def about(self, told: dict[str, Any]) -> None:
@@ -213,14 +228,14 @@ class _ProcessSink:
         if not self._is_left:
             spool = self.open()
             crossing.process = self.number
-            spool.crossing(crossing)
+            spool.crossing(self._redactor.crossing(crossing) if self._redactor is not None else crossing)
 
     def reads(self, reads: Reads) -> None:
         """Hold reads for the next crossing."""
         if not self._is_left:
             spool = self.open()
             reads.process = self.number
-            spool.reads(reads)
+            spool.reads(self._redactor.reads(reads) if self._redactor is not None else reads)
 
     def sync(self) -> None:
         """Append what is held."""

@@ -48,6 +48,7 @@ def run(
     patience: float = 10.0,
     own: Sequence[str] = (),
     processes: bool = False,
+    redact: Sequence[str] = (),
     sleep: float = 0.001,
     changes: tuple[str, Any] | None = None,
     poll: Callable[[], None] | None = None,
@@ -83,6 +84,7 @@ def run(
         patience=patience,
         own=list(own),
         processes=processes,
+        redact=list(redact),
         sleep=sleep,
         changes=list(changes) if changes is not None else None,
     )

@@ -37,6 +37,8 @@ class Options:
     """Installed packages that are the program's own code too."""
     processes: bool = False
     """Whether results of `subprocess.run` are recorded, in place of the processes."""
+    redact: list[str] = field(default_factory=list)
+    """The rules by which secrets are removed before anything is put into a spool."""
     sleep: float = 0.001
     """The part of its sleeps that a replayed program sleeps."""
     changes: list[Any] | None = None

@@ -16,6 +16,7 @@ from .matching.difference import difference
 from .matching.order import Order
 from .matching.reads import MISSING, Values
 from .model import Crossing, Tape, key_of
+from .redacting import Redactor, redactor_of
 from .report import Drift, ReplayReport
 
 __all__ = ["Player"]
@@ -51,6 +52,7 @@ class Player:
         process: int = 0,
         claim: Claim | None = None,
         sleep: float = _SLEEP,
+        redactor: Redactor | None = None,
     ) -> None:
         """Make a player. With `strict`, nothing is answered that was recorded for another input. `patience` is how many
         seconds an answer waits for others that came before it when they were recorded. `process` says whose part of a
@@ -60,10 +62,12 @@ class Player:
         its own process fits is answered by what another of the started processes got for the very same: which worker
         of a pool does which work is not the same in each run.
 
-        `sleep` is the part of its sleeps that the program sleeps."""
+        `sleep` is the part of its sleeps that the program sleeps. `redactor` removes secrets from what is asked, by
+        default by the rules that are kept with the recording."""
         self.sleep = sleep
         self.report = ReplayReport()
         self.about = tape.about
+        self._redactor = redactor if redactor is not None else redactor_of(tape.about)
         self._strict = strict
         self._crossings = sorted(
             (crossing for crossing in tape.crossings if crossing.process == process), key=lambda each: each.number
@@ -100,7 +104,9 @@ class Player:
     def call_of(
         self, kind: str, name: str, input: Mapping[str, Any], key: bytes | None, frame: FrameType | None
     ) -> Call:
-        """Return what is looked for."""
+        """Return what is looked for: what secrets were removed from is looked for without them."""
+        if self._redactor is not None:
+            name, input, key = self._redactor.asked(kind, name, input, key)
         return Call(kind, name, sites.place(frame), lanes.current().name, key_of(kind, name, input, key), input)
 
     def take(self, call: Call, *, own_lane: bool = False) -> Found | None:

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
-from types import CodeType, FrameType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
 from .model import Crossing, Reads, key_of
-from .reels import Pending, Reel
 
-__all__ = ["MARK", "REDACTED", "CleaningReel", "Redactor", "redactor_of"]
-
-T = TypeVar("T")
+__all__ = ["MARK", "REDACTED", "Redactor", "redactor_of"]
 
 logger = logger_of("recording")
 
@@ -105,10 +100,8 @@ class Redactor:
         return {**cleaned, MARK: True} if cleaned != outcome else outcome
 
     def reads(self, reads: Reads) -> Reads:
-        """Return quick reads without their secrets."""
-        cleaned = [
-            (kind, self.text(name), place, lane, self.value(value)) for kind, name, place, lane, value in reads.reads
-        ]
+        """Return quick reads without secrets in their values."""
+        cleaned = [(kind, name, place, lane, self.value(value)) for kind, name, place, lane, value in reads.reads]
         return replace(reads, reads=cleaned)
 
     def about(self, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,31 +236,6 @@ def _identity(kind: str, given: Mapping[str, Any]) -> bytes | None:
     body = given.get("body")
     head = f"{given.get('method')} {given.get('url')}\n".encode("utf-8", "surrogatepass")
     return head + body if type(body) is bytes else head
-
-
-class CleaningReel:
-    """A reel whose requests are cleaned before they are looked for, as they were cleaned when they were recorded."""
-
-    def __init__(self, reel: Reel, redactor: Redactor) -> None:
-        self._reel = reel
-        self._redactor = redactor
-
-    def begin(
-        self,
-        kind: str,
-        name: str,
-        input: Mapping[str, Any],
-        *,
-        key: bytes | None = None,
-        frame: FrameType | None = None,
-    ) -> Pending:
-        """Begin a crossing: see `Reel`."""
-        name, input, key = self._redactor.asked(kind, name, input, key)
-        return self._reel.begin(kind, name, input, key=key, frame=frame if frame is not None else sys._getframe(1))
-
-    def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
-        """Return the value of a quick read: see `Reel`."""
-        return self._reel.read(kind, self._redactor.text(name), code, line, live)
 
 
 def _listed(rules: str | Iterable[str]) -> list[str]:

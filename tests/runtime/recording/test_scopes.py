@@ -7,6 +7,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -216,3 +217,25 @@ def test_http_is_recorded_byte_for_byte_and_replayed_without_the_server(rt: Runt
     with rt.replaying(session, strict=True) as replaying, httpx.Client() as client:
         assert [client.post(model, json={"n": n}).content for n in range(3)] == told
     assert replaying.report.is_exact
+
+
+def test_threads_and_pools_of_a_block_belong_to_it_and_other_threads_do_not(rt: Runtime, count: Any) -> None:
+    begin, end = threading.Event(), threading.Event()
+
+    def other() -> None:
+        begin.wait(60)
+        count("other")
+        end.set()
+
+    outside = threading.Thread(target=other)
+    outside.start()
+    with rt.recording() as session:
+        begin.set()
+        assert end.wait(60)
+        thread = threading.Thread(target=count, args=("thread",))
+        thread.start()
+        thread.join()
+        with ThreadPoolExecutor() as pool:
+            pool.submit(count, "pool").result()
+    outside.join()
+    assert [each.split()[0] for each in names(rt, session)] == ["thread", "pool"]

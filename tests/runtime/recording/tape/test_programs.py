@@ -186,3 +186,38 @@ def test_a_python_without_greenroom_is_named(programs: Programs, tmp_path: Path)
         programs.run(
             "record", command=[sys.executable, "-S", "-c", "import sitecustomize"], env={"PATH": os.environ["PATH"]}
         )
+
+
+def test_what_is_redacted_is_in_no_spool_and_a_replay_with_another_secret_is_exact(programs: Programs) -> None:
+    programs.write(
+        """
+        import os, sys
+
+        @tool
+        def ask(question: str) -> str:
+            return f"answer to {question}, {os.environ['SECRET']}"
+
+        print(ask(f"what is {sys.argv[1]}?"))
+        """
+    )
+    recorded = programs.run(
+        "record",
+        command=[sys.executable, "agent.py", "sk-123"],
+        env={**os.environ, "SECRET": "sk-123"},
+        redact=[r"sk-\d+"],
+    )
+    assert recorded.output == "answer to what is sk-123?, sk-123\n"
+    for spool in programs.folder.rglob("*.spool"):
+        assert b"sk-123" not in spool.read_bytes()
+    (call,) = recorded.tape.crossings
+    assert call.input["redacted"] is True
+    replayed = programs.run(
+        "replay",
+        recorded.tape,
+        command=[sys.executable, "agent.py", "sk-9"],
+        env={**os.environ, "SECRET": "sk-9"},
+        strict=True,
+    )
+    assert replayed.output == "answer to what is [redacted]?, [redacted]\n"
+    assert replayed.report.drifted == 0
+    assert replayed.report.exact == 1
