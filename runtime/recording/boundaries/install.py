@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec
@@ -46,16 +47,17 @@ the function that does, if that is not `patch`."""
 
 def install() -> None:
     """Patch all libraries that have a boundary. More than once is harmless. Patched libraries pass everything through
-    while no reel is active."""
+    while no reel is active. Of several threads, none goes on before all is patched."""
     global _finder
-    if _finder is not None:
-        return
-    _finder = _Finder()
-    sys.meta_path.insert(0, _finder)
-    for name in BOUNDARIES:
-        module = sys.modules.get(name)
-        if module is not None and not _is_being_imported(module):
-            _patch(name, module)
+    with _installing:
+        if _finder is not None:
+            return
+        _finder = _Finder()
+        sys.meta_path.insert(0, _finder)
+        for name in BOUNDARIES:
+            module = sys.modules.get(name)
+            if module is not None and not _is_being_imported(module):
+                _patch(name, module)
 
 
 def is_installed() -> bool:
@@ -130,3 +132,4 @@ class _Loader:
 
 
 _finder: _Finder | None = None
+_installing: Final = threading.RLock()
