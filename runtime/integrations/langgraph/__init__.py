@@ -12,7 +12,7 @@ except ImportError as error:
         "greenroom.runtime.integrations.langgraph needs LangGraph: pip install greenroom[langgraph]"
     ) from error
 
-from .saver import GreenroomSaver
+from .checkpoints.saver import GreenroomSaver
 from .store import GreenroomStore
 
 __all__ = ["GreenroomSaver", "GreenroomStore"]

@@ -34,6 +34,7 @@ from langgraph.store.base import (
 from greenroom.runtime import AsyncRuntime, GreenroomError, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime.integrations.opening import Adapter, Opened
 
+from .checkpoints.threads import held
 from .found import Found, Items, Row, live
 from .items import (
     Namespace,
@@ -47,7 +48,6 @@ from .items import (
 )
 from .keys import STORE_KEY, shown
 from .ranking import entries, similarities, text_scores, texts_in
-from .threads import held
 
 __all__ = ["GreenroomStore"]
 

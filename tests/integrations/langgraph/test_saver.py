@@ -23,7 +23,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from greenroom.runtime import ArtifactTooLarge, IntegrityError, Runtime, RuntimeConfig, ValidationError
 from greenroom.runtime.integrations.langgraph import GreenroomSaver
-from greenroom.runtime.integrations.langgraph.values import Values, read_values
+from greenroom.runtime.integrations.langgraph.checkpoints.values import Values, read_values
 
 
 @pytest.fixture

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NoReturn, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
-    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -21,77 +19,36 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
     PendingWrite,
     get_checkpoint_metadata,
-    writes_sort_key,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from greenroom.runtime import AsyncRuntime, IntegrityError, Runtime, Session, SessionNotFound, ValidationError
-from greenroom.runtime.integrations.opening import Adapter, Opened
+from greenroom.runtime.integrations.opening import Opened
 
+from ..keys import shown, text_of, thread_key
+from .channels import ChannelSaver
 from .cleaning import delete_checkpoints, needed
-from .keys import parts_of, shown, text_of, thread_key
+from .configs import Place, config_of, end_of, utf8
+from .lookups import found_at, row_at, rows_of, writes_of
 from .rows import (
-    INLINE,
     CheckpointRow,
-    Held,
-    Typed,
     WriteRow,
     checkpoint_key,
-    checkpoints_in,
-    digest_of,
-    id_part,
-    mark_of,
-    packed_value,
-    typed_value,
     value_key,
     writes_key,
-    writes_prefix,
 )
 from .threads import Threads, both_held, held
-from .trees import digests_in, elements_of, is_long, joined, leaves_of, write_list, write_tree
+from .twins import AsyncTwins
 from .values import Values
 
 __all__ = ["GreenroomSaver"]
 
 _COPY_BYTES: Final = 8 * 1024 * 1024
-_PAGE: Final = 20
 _VERSION_DIGITS: Final = 10
 _ATTEMPTS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a configuration points at."""
-
-    thread: str
-    namespace: str | None
-    checkpoint: str | None
-
-    @classmethod
-    def of(cls, config: object) -> Place:
-        """Return the place of a configuration. Raises ValidationError."""
-        configurable = config.get("configurable") if isinstance(config, Mapping) else None
-        if not isinstance(configurable, Mapping) or "thread_id" not in configurable:
-            raise ValidationError(
-                'config: {"configurable": {"thread_id": …}} is needed, this has no thread_id', field="config"
-            )
-        namespace = configurable.get("checkpoint_ns")
-        return cls(
-            text_of("thread_id", configurable["thread_id"]),
-            _utf8("checkpoint_ns", namespace) if namespace is not None else None,
-            _checkpoint_id(configurable),
-        )
-
-    @property
-    def needed_checkpoint(self) -> str:
-        """Return the checkpoint's id. Raises ValidationError if there is none."""
-        if self.checkpoint is None:
-            raise ValidationError("config: a checkpoint_id is needed to put writes", field="checkpoint_id")
-        return self.checkpoint
-
-
-class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
+class GreenroomSaver(AsyncTwins, ChannelSaver):
     """Keeps the checkpoints of LangGraph's graphs in a greenroom store, one session for each thread.
 
     `runtime` is a Runtime, an AsyncRuntime, or the path of a store which is opened here and closed by `close`. Each
@@ -132,14 +89,14 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
         namespace = place.namespace or ""
         if not isinstance(checkpoint, Mapping) or not isinstance(checkpoint.get("channel_values", {}), Mapping):
             raise ValidationError("checkpoint: a checkpoint of LangGraph is needed", field="checkpoint")
-        checkpoint_id = _utf8("checkpoint_id", checkpoint.get("id"))
+        checkpoint_id = utf8("checkpoint_id", checkpoint.get("id"))
         key = checkpoint_key(namespace, checkpoint_id)
         rest = {name: value for name, value in checkpoint.items() if name != "channel_values"}
         plain = self._typed(rest, "checkpoint")
         about = self._typed(get_checkpoint_metadata(config, metadata), "metadata")
 
         def store(session: Session | None) -> dict[Any, object]:
-            parent = _row(session, checkpoint_key(namespace, place.checkpoint)) if place.checkpoint else None
+            parent = row_at(session, checkpoint_key(namespace, place.checkpoint)) if place.checkpoint else None
             values: dict[bytes, bytes] = {}
             where = self._placed(session, checkpoint, new_versions, parent.held if parent is not None else {}, values)
             self._values.keep(values)
@@ -147,57 +104,7 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
             return {**{value_key(digest): content for digest, content in values.items()}, key: row.packed()}
 
         self._write(place.thread, store)
-        return _config(config["configurable"]["thread_id"], namespace, checkpoint_id)
-
-    def _placed(
-        self,
-        session: Session | None,
-        checkpoint: Checkpoint,
-        new_versions: ChannelVersions,
-        before: Mapping[str, Held],
-        values: dict[bytes, bytes],
-    ) -> dict[str, Held]:
-        """Return where the value of each channel stands, and add those that are not stored yet to `values`, by their
-        hashes."""
-        versions = checkpoint.get("channel_versions") or {}
-        where: dict[str, Held] = {}
-        for name, value in checkpoint.get("channel_values", {}).items():
-            mark, was = mark_of(versions.get(name)), before.get(name)
-            if was is not None and mark and was.mark == mark and name not in (new_versions or ()):
-                where[name] = was
-                continue
-            before_it = self._digests(session, was) if session is not None and was is not None else ([], [])
-            content, split = self._content(value, f"channel {shown(name)}", *before_it, values)
-            digest = digest_of(content) if len(content) > INLINE else b""
-            where[name] = Held(mark, content if not digest else None, digest, split)
-            if digest:
-                values[digest] = content
-        return where
-
-    def _content(
-        self,
-        value: object,
-        what: str,
-        nodes: Sequence[bytes],
-        leaves: Sequence[bytes],
-        values: dict[bytes, bytes],
-    ) -> tuple[bytes, bool]:
-        """Return the bytes of a value, and whether they are the top of a tree. Its parts are added to `values`, without
-        the nodes and leaves that are stored already, under these hashes."""
-        if not is_long(value):
-            return packed_value(self._typed(value, what)), False
-
-        known = {*nodes, *leaves}
-
-        def add(digest: bytes, content: bytes) -> None:
-            if digest not in known:
-                values[digest] = content
-
-        if type(self.serde) is JsonPlusSerializer:
-            form, packed = self._typed(value, what)
-            if form == "msgpack":
-                return write_list(packed, add, self._values.kept(leaves)), True
-        return write_tree(self._all_typed(cast("list[object]", value), what), add), True
+        return config_of(config["configurable"]["thread_id"], namespace, checkpoint_id)
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -205,9 +112,9 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
         """Store the writes of a task, in one write. What the task has written before stays, except in the channels of
         errors, interrupts, resumes and schedules, where the new value replaces it."""
         place = Place.of(config)
-        namespace, task = place.namespace or "", _utf8("task_id", task_id)
+        namespace, task = place.namespace or "", utf8("task_id", task_id)
         key = writes_key(namespace, place.needed_checkpoint, task)
-        path = _utf8("task_path", task_path)
+        path = utf8("task_path", task_path)
         new = [
             WriteRow(path, task, WRITES_IDX_MAP.get(name, number), name, self._typed(value, f"channel {shown(name)}"))
             for number, (name, value) in enumerate(writes)
@@ -244,18 +151,6 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
                     if attempt == _ATTEMPTS - 1:
                         raise
 
-    def _typed(self, value: object, what: str) -> Typed:
-        return self._all_typed([value], what)[0]
-
-    def _all_typed(self, values: Sequence[object], what: str) -> builtins.list[Typed]:
-        dumps = self.serde.dumps_typed
-        try:
-            return [dumps(each) for each in values]
-        except Exception as error:
-            raise ValidationError(
-                f"{what}: it cannot be serialized: {error}", field=what.split(" ", maxsplit=1)[0]
-            ) from error
-
     # -- reading
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -266,7 +161,7 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
             if session is None:
                 return None
             try:
-                found = _found(session, place.namespace or "", place.checkpoint)
+                found = found_at(session, place.namespace or "", place.checkpoint)
                 return self._tuple(session, config["configurable"]["thread_id"], *found) if found is not None else None
             except SessionNotFound:  # somebody has deleted it, not by this saver
                 self._threads.forget(place.thread)
@@ -287,7 +182,7 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
             raise ValidationError("limit: a whole number or None is needed", field="limit")
         if filter is not None and not isinstance(filter, Mapping):
             raise ValidationError("filter: a dictionary or None is needed", field="filter")
-        end = _end(before)
+        end = end_of(before)
         thread_id = config["configurable"]["thread_id"] if config is not None else None
         return islice(
             self._listed(place, thread_id, filter or {}, end, limit), max(0, limit) if limit is not None else None
@@ -298,7 +193,7 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
     ) -> Iterator[CheckpointTuple]:
         if limit is not None and limit <= 0:
             return
-        for name, session, checkpoint_id, record in self._rows(place, end, limit if not wanted else None):
+        for name, session, checkpoint_id, record in rows_of(self._threads, place, end, limit if not wanted else None):
             row = CheckpointRow.of(record)
             metadata = self.serde.loads_typed(row.metadata)
             if all(metadata.get(key) == value for key, value in wanted.items()):
@@ -308,44 +203,6 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
                     continue
                 if found is not None:
                     yield found
-
-    def _rows(
-        self, place: Place | None, end: str | None, limit: int | None
-    ) -> Iterator[tuple[str, Session, str, object]]:
-        """Yield (thread, session, checkpoint's id, record) of what a configuration names, newest first."""
-        if place is None:
-            threads = self._threads.all()
-        else:
-            session = self._threads.look_up(place.thread)
-            threads = iter([(place.thread, session)] if session is not None else [])
-        if place is not None and place.namespace is not None:
-            prefix = checkpoints_in(place.namespace)
-            after = checkpoint_key(place.namespace, end) if end is not None else None
-            for name, session in threads:
-                if place.checkpoint is not None:
-                    found = _existing(session, checkpoint_key(place.namespace, place.checkpoint))
-                    if found is not None and (end is None or place.checkpoint < end):
-                        yield name, session, place.checkpoint, found
-                    continue
-                try:
-                    for key, record in session.records.iterate(prefix, reverse=True, after=after, limit=limit):
-                        yield name, session, _id_of(key), record
-                except SessionNotFound:
-                    continue
-            return
-        places: builtins.list[tuple[str, str, Session, bytes]] = []
-        for name, session in threads:
-            for key in _keys(session):
-                checkpoint_id = _id_of(key)
-                if (end is None or checkpoint_id < end) and (
-                    place is None or place.checkpoint is None or checkpoint_id == place.checkpoint
-                ):
-                    places.append((checkpoint_id, name, session, key))
-        places.sort(key=lambda each: each[0], reverse=True)
-        for checkpoint_id, name, session, key in places:
-            there = _existing(session, key)
-            if there is not None:
-                yield name, session, checkpoint_id, there
 
     def _tuple(
         self, session: Session, thread_id: object, checkpoint_id: str, row: CheckpointRow, metadata: Any = None
@@ -359,37 +216,15 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
             raise
         checkpoint = self.serde.loads_typed(row.checkpoint)
         return CheckpointTuple(
-            _config(thread_id, row.namespace, checkpoint_id),
+            config_of(thread_id, row.namespace, checkpoint_id),
             cast(Checkpoint, {**checkpoint, "channel_values": values}),
             self.serde.loads_typed(row.metadata) if metadata is None else metadata,
-            _config(thread_id, row.namespace, row.parent) if row.parent is not None else None,
-            [self._pending(each) for each in _writes(session, row.namespace, checkpoint_id)],
+            config_of(thread_id, row.namespace, row.parent) if row.parent is not None else None,
+            [self._pending(each) for each in writes_of(session, row.namespace, checkpoint_id)],
         )
 
     def _pending(self, row: WriteRow) -> PendingWrite:
         return row.task, row.channel, self.serde.loads_typed(row.value)
-
-    def _value(self, session: Session, where: Held) -> Any:
-        content = self._content_of(session, where)
-        if not where.split:
-            return self.serde.loads_typed(typed_value(content))
-        leaves = leaves_of(content, lambda digests: self._values.read(session, digests))
-        if type(self.serde) is JsonPlusSerializer and (packed := joined(leaves)) is not None:
-            return self.serde.loads_typed(("msgpack", packed))
-        return [self.serde.loads_typed(each) for each in elements_of(leaves)]
-
-    def _content_of(self, session: Session, where: Held) -> bytes:
-        """Return the bytes of a value, wherever they stand. Raises IntegrityError if they are no longer there."""
-        return where.inline if where.inline is not None else self._values.read(session, [where.hash])[0]
-
-    def _digests(self, session: Session, where: Held) -> tuple[builtins.list[bytes], builtins.list[bytes]]:
-        """Return the hashes of the nodes and of the leaves of a value that is a tree. A tree that has lost a node
-        counts as none."""
-        if where.split:
-            with suppress(IntegrityError):
-                top = self._content_of(session, where)
-                return digests_in(top, lambda digests: self._values.read(session, digests))
-        return [], []
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -402,15 +237,15 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
         session, namespace = self._threads.look_up(place.thread), place.namespace or ""
         collected: dict[str, builtins.list[PendingWrite]] = {name: [] for name in channels}
         seeds: dict[str, Any] = {}
-        found = _found(session, namespace, place.checkpoint) if session is not None else None
+        found = found_at(session, namespace, place.checkpoint) if session is not None else None
         if session is not None and found is not None:
             seen, parent = {found[0]}, found[1].parent
             while parent is not None and parent not in seen and len(seeds) < len(collected):
                 seen.add(parent)
-                row = _row(session, checkpoint_key(namespace, parent))
+                row = row_at(session, checkpoint_key(namespace, parent))
                 if row is None:
                     break
-                for each in reversed(_writes(session, namespace, parent)):
+                for each in reversed(writes_of(session, namespace, parent)):
                     if each.channel in collected and each.channel not in seeds:
                         collected[each.channel].append(self._pending(each))
                 for name in collected:
@@ -506,64 +341,6 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
                 if batch:
                     copy.records.put_many(batch)
 
-    # -- async twins
-
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Do what `get_tuple` does, off the event loop."""
-        return await self._opened.run(self.get_tuple, config)
-
-    async def alist(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[CheckpointTuple]:
-        """Yield what `list` yields, read off the event loop in pages."""
-        found = self.list(config, filter=filter, before=before, limit=limit)
-        while page := await self._opened.run(lambda: [*islice(found, _PAGE)]):
-            for each in page:
-                yield each
-
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        """Do what `put` does, off the event loop."""
-        return await self._opened.run(self.put, config, checkpoint, metadata, new_versions)
-
-    async def aput_writes(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
-        """Do what `put_writes` does, off the event loop."""
-        await self._opened.run(self.put_writes, config, writes, task_id, task_path)
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """Do what `delete_thread` does, off the event loop."""
-        await self._opened.run(self.delete_thread, thread_id)
-
-    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Do what `delete_for_runs` does, off the event loop."""
-        await self._opened.run(self.delete_for_runs, run_ids)
-
-    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Do what `copy_thread` does, off the event loop."""
-        await self._opened.run(self.copy_thread, source_thread_id, target_thread_id)
-
-    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Do what `prune` does, off the event loop."""
-        await self._opened.run(lambda: self.prune(thread_ids, strategy=strategy))
-
-    async def aget_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, DeltaChannelHistory]:
-        """Do what `get_delta_channel_history` does, off the event loop."""
-        return await self._opened.run(lambda: self.get_delta_channel_history(config=config, channels=channels))
-
     # -- versions, closing
 
     def get_next_version(self, current: str | None, channel: None) -> str:
@@ -578,76 +355,3 @@ class GreenroomSaver(Adapter, BaseCheckpointSaver[str]):
 
     def __repr__(self) -> str:
         return f"<GreenroomSaver on {self._opened.runtime!r}>"
-
-
-def _utf8(field: str, value: object) -> str:
-    text = text_of(field, value)
-    if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
-        raise ValidationError(f"{field}: a text without lone surrogates is needed", field=field)
-    return text
-
-
-def _config(thread_id: Any, namespace: str, checkpoint_id: str) -> RunnableConfig:
-    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id}}
-
-
-def _end(before: RunnableConfig | None) -> str | None:
-    """Return the checkpoint before which to list."""
-    if before is None:
-        return None
-    configurable = before.get("configurable") if isinstance(before, Mapping) else None
-    if not isinstance(configurable, Mapping):
-        raise ValidationError("before: a configuration with a checkpoint_id is needed", field="before")
-    return _checkpoint_id(configurable)
-
-
-def _checkpoint_id(configurable: Mapping[str, object]) -> str | None:
-    """Return the id of a checkpoint in a configuration, None if it has none. Raises ValidationError."""
-    value = configurable.get("checkpoint_id")
-    text = _utf8("checkpoint_id", value) if value is not None else ""
-    id_part(text)
-    return text or None
-
-
-def _id_of(key: bytes) -> str:
-    """Return the checkpoint's id of a checkpoint's key."""
-    return parts_of(key[1:])[-1] or ""
-
-
-def _existing(session: Session, key: bytes) -> object:
-    try:
-        return session.records.get(key)
-    except SessionNotFound:
-        return None
-
-
-def _keys(session: Session) -> list[bytes]:
-    try:
-        return session.records.keys(b"c")
-    except SessionNotFound:
-        return []
-
-
-def _row(session: Session | None, key: bytes) -> CheckpointRow | None:
-    record = _existing(session, key) if session is not None else None
-    return CheckpointRow.of(record) if record is not None else None
-
-
-def _found(session: Session, namespace: str, checkpoint: str | None) -> tuple[str, CheckpointRow] | None:
-    """Return the id and the row of a checkpoint, of the newest without an id; None if there is none."""
-    if checkpoint is not None:
-        row = _row(session, checkpoint_key(namespace, checkpoint))
-        return (checkpoint, row) if row is not None else None
-    for key, record in session.records.iterate(checkpoints_in(namespace), reverse=True, limit=1):
-        return _id_of(key), CheckpointRow.of(record)
-    return None
-
-
-def _writes(session: Session, namespace: str, checkpoint: str) -> list[WriteRow]:
-    """Return the pending writes of a checkpoint in the order in which LangGraph applies them."""
-    rows = [
-        row
-        for _, record in session.records.iterate(writes_prefix(namespace, checkpoint))
-        for row in WriteRow.all_of(record)
-    ]
-    return sorted(rows, key=lambda row: writes_sort_key(row.path, row.task, row.index))

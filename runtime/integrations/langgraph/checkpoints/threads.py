@@ -9,7 +9,7 @@ from typing import Final
 
 from greenroom.runtime import Runtime, Session, SessionNotFound
 
-from .keys import THREAD_PREFIX, quoted_name, thread_key, thread_of
+from ..keys import THREAD_PREFIX, quoted_name, thread_key, thread_of
 
 __all__ = ["Threads", "both_held", "held"]
 

@@ -22,7 +22,7 @@ import ormsgpack
 
 from greenroom.runtime import IntegrityError, ValidationError
 
-from .keys import part, short_part, shown
+from ..keys import part, short_part, shown
 
 __all__ = ["CheckpointRow", "Held", "Typed", "WriteRow", "checkpoint_key", "checkpoints_in", "mark_of", "packed_value"]
 
