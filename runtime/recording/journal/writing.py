@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.handles.session import Session
 
-__all__ = ["JournalSink", "redactor_for"]
+__all__ = ["JournalSink", "redactor_for", "rules_for"]
 
 logger = logger_of("recording")
 
@@ -40,11 +40,15 @@ def redactor_for(core: RuntimeCore, rules: str | Iterable[str] | None) -> Redact
     """Return what cleans a recording: by these rules and those of the store. None if there are none. Raises
     ValidationError."""
     stores = core.config.redact
-    given = _listed(rules)
-    if not callable(stores):
-        given += stores
+    given = rules_for(core, rules)
     also = core.redaction.text if core.redaction is not None and callable(stores) else None
     return Redactor(given, also) if given or also is not None else None
+
+
+def rules_for(core: RuntimeCore, rules: str | Iterable[str] | None) -> list[str]:
+    """Return these rules and the store's own expressions. A function of the store is none that could be told."""
+    stores = core.config.redact
+    return [*_listed(rules), *(() if callable(stores) else stores)]
 
 
 def _kept(core: RuntimeCore, session_id: str, run: int) -> list[str]:

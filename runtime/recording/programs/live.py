@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.runtime.recording.journal.reading import Item, JournalSource, items_of, runs_of, tape_of
+from greenroom.runtime.recording.journal.writing import rules_for
 from greenroom.runtime.recording.patches.plan import Plan
 from greenroom.runtime.recording.tape.model import Crossing, Tape
 from greenroom.runtime.recording.tape.spool import SpoolReader
@@ -46,12 +47,13 @@ def record_program(
     stdout."""
     folder = _folder_of(data, session)
     about = {"command": [*command]} | ({"processes": True} if processes else {})
-    taker = Taker(session, folder, redact=redact, about=about, understanding=Understanding(session))
+    rules = rules_for(session._runtime.core, redact)
+    taker = Taker(session, folder, redact=rules, about=about, understanding=Understanding(session))
     return _run(
         session,
         taker,
         folder,
-        lambda poll: run_live(command, folder, processes=processes, output=output, poll=poll),
+        lambda poll: run_live(command, folder, processes=processes, redact=rules, output=output, poll=poll),
     )
 
 

@@ -26,6 +26,7 @@ def run_live(
     folder: Path,
     *,
     processes: bool = False,
+    redact: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     hash_seed: str | None = None,
     output: int | None = None,
@@ -40,6 +41,7 @@ def run_live(
         env={**os.environ, **(environment or {})},
         hash_seed=hash_seed,
         processes=processes,
+        redact=redact,
         stdout=output,
         poll=poll,
     )
