@@ -156,6 +156,9 @@ class _Child:
 
     def flush(self) -> None:
         """Keep all that is on its way: the process may be about to end."""
+        exchanges = sys.modules.get("greenroom.runtime.recording.boundaries.http.exchange")
+        if exchanges is not None:
+            exchanges.end_open()
         if self._recorder is not None:
             self._recorder.flush()
         if self._sink is not None:

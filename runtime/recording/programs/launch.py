@@ -99,7 +99,7 @@ def run(
     if mode == "replay":
         _report_unused(options.folder, tape)
     end = SpoolSink(SpoolWriter(Path(spool_dir, END)))
-    end.about({"exit_code": code, "ended_at": time_ns()})
+    end.about({"exit_code": code, "ended_at": time_ns(), **_unrecorded(options.folder)})
     end.close()
     if poll is not None:
         poll()
@@ -117,6 +117,12 @@ def read_report(spool_dir: str | os.PathLike[str]) -> ReplayReport:
     for path in sorted(Path(spool_dir).glob("*.report")):
         report.add(json.loads(path.read_text("utf-8")))
     return report
+
+
+def _unrecorded(folder: str) -> dict[str, list[str]]:
+    """Return the Pythons of processes that could not be recorded, since they have no greenroom."""
+    found = {line for path in Path(folder).glob("*.unrecorded") for line in path.read_text("utf-8").splitlines()}
+    return {"unrecorded": sorted(found)} if found else {}
 
 
 def _report_unused(folder: str, tape: Tape) -> None:

@@ -35,6 +35,10 @@ def _start() -> None:
     try:
         from greenroom.runtime.recording.programs.child import start
     except ImportError as error:
+        lineage = os.environ.get("GREENROOM_RECORDING_LINEAGE")
+        if lineage:
+            _leave_mark(told, lineage)  # a tool of the program, in a Python of its own: it runs as any other process
+            return
         sys.stderr.write(
             f"greenroom: the program's Python, {sys.executable}, cannot import greenroom ({error}): install it there"
             " with pip install 'greenroom[record]', or run greenroom from where the program's packages are\n"
@@ -42,6 +46,17 @@ def _start() -> None:
         sys.stderr.flush()
         os._exit(78)
     start(told)
+
+
+def _leave_mark(told: str, lineage: str) -> None:
+    """Say in the folder of the run that this process is not recorded."""
+    import json
+
+    try:
+        with open(os.path.join(json.loads(told)["folder"], f"{lineage}.unrecorded"), "a", encoding="utf-8") as file:
+            file.write(f"{sys.executable}\n")
+    except (OSError, ValueError, KeyError):
+        return
 
 
 _leave_path()

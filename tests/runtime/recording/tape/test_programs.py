@@ -221,3 +221,114 @@ def test_what_is_redacted_is_in_no_spool_and_a_replay_with_another_secret_is_exa
     assert replayed.output == "answer to what is [redacted]?, [redacted]\n"
     assert replayed.report.drifted == 0
     assert replayed.report.exact == 1
+
+
+def test_a_child_in_a_python_without_greenroom_runs_as_it_is(programs: Programs) -> None:
+    programs.write("""
+        import os, subprocess, sys
+        @tool
+        def step():
+            return 1
+        step()
+        env = {**os.environ, "PYTHONPATH": "", "NAME": "child"}
+        code = "import sitecustomize; print(1)"
+        print(subprocess.check_output([sys.executable, "-S", "-c", code], env=env, text=True))
+    """)
+    recorded = programs.run("record")
+    assert recorded.output == "1\n\n"
+    assert recorded.tape.about["unrecorded"] == [sys.executable]
+
+
+def test_handlers_of_signals_and_of_the_exit_are_recorded_whatever_they_interrupt(programs: Programs) -> None:
+    programs.write("""
+        import atexit, os, signal, threading, time
+        @tool
+        def step(n):
+            return n
+        @tool
+        def large():
+            return "x" * 100_000
+        handled = []
+        def handle(*_):
+            handled.append(step(-1))
+        signal.signal(signal.SIGUSR1, handle)
+        def interrupt():
+            while not handled or len(handled) < 20:
+                os.kill(os.getpid(), signal.SIGUSR1)
+                time.sleep(0.001)
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        count = 0
+        while thread.is_alive():
+            large()
+            time.time()
+            count += 1
+        thread.join()
+        atexit.register(step, 777)
+        print(count + len(handled) + 1)
+    """)
+    recorded = programs.run("record")
+    numbers = [each.number for each in recorded.tape.crossings]
+    assert sorted(numbers) == list(range(1, int(recorded.output) + 1))
+    assert recorded.tape.crossings[-1].outcome["value"] == 777
+
+
+def test_processes_that_are_forked_while_other_threads_record_are_whole(programs: Programs) -> None:
+    programs.write("""
+        import os, threading
+        @tool
+        def step(n):
+            return n
+        stop = threading.Event()
+        def work(at):
+            n = 0
+            while not stop.is_set():
+                step(at + n)
+                n += 1
+        threads = [threading.Thread(target=work, args=(1000 * at,)) for at in range(2)]
+        for each in threads:
+            each.start()
+        for n in range(10):
+            if os.fork() == 0:
+                step(-n)
+                os._exit(0)
+            assert os.wait()[1] == 0
+        stop.set()
+        for each in threads:
+            each.join()
+    """)
+    recorded = programs.run("record")
+    assert recorded.code == 0
+    forked = [each for each in recorded.tape.crossings if each.process]
+    assert sorted(each.outcome["value"] for each in forked) == list(range(-9, 1))
+    assert len({each.process for each in forked}) == 10
+
+
+def test_tasks_whose_latencies_changed_end_in_the_recorded_order(programs: Programs) -> None:
+    programs.write("""
+        import asyncio, os, random, sys
+        LATE = sys.argv[1:] == ["late"]
+        @tool
+        async def fetch(n):
+            await asyncio.sleep(0.01 * (5 - n))
+            return n
+        async def step(n):
+            await asyncio.sleep(random.random() * (0.01 if LATE else 0))
+            got = await fetch(n)
+            print(got, flush=True)
+            if got % 2:
+                print("again", await fetch(got), flush=True)
+        async def main():
+            await asyncio.gather(*[step(n) for n in range(5)])
+            async with asyncio.TaskGroup() as group:
+                for n in range(5):
+                    group.create_task(asyncio.to_thread(print, n, end=""))
+            print()
+        asyncio.run(main())
+    """)
+    recorded = programs.run("record")
+    replayed = programs.run("replay", recorded.tape, command=[sys.executable, "agent.py", "late"], sleep=1.0)
+    order = recorded.output.splitlines()[:-1]
+    assert replayed.output.splitlines()[:-1] == order
+    assert replayed.report.exact == 7
+    assert not replayed.report.order
