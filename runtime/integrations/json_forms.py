@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from greenroom.runtime import ValidationError
 
-__all__ = ["require_form", "to_json", "written"]
+__all__ = ["read_again", "require_form", "to_json", "written"]
 
 T = TypeVar("T")
 
@@ -33,9 +33,17 @@ def to_json(value: object, field: str, *, default: Callable[[Any], Any] | None =
 
     Raises ValidationError for what has no form in JSON, and for keys that are the same in JSON.
     """
-    text = written(lambda: json.dumps(value, ensure_ascii=False, default=default), field)
-    written(lambda: _READER.decode(text), field)
-    return text
+    return read_again(value, field, default=default)[1]
+
+
+def read_again(value: object, field: str, *, default: Callable[[Any], Any] | None = None) -> tuple[Any, str]:
+    """Return a value as it is read again, and the text of `to_json` from which it is. Raises as `to_json`."""
+    writer = _WRITER if default is None else json.JSONEncoder(ensure_ascii=False, default=default)
+    text = written(lambda: writer.encode(value), field)
+    made = written(lambda: json.loads(text), field)
+    if made != value:  # no two of its keys can be the same if nothing has changed
+        made = written(lambda: _READER.decode(text), field)
+    return made, text
 
 
 def require_form(value: object, field: str) -> None:
@@ -79,5 +87,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+_WRITER: Final = json.JSONEncoder(ensure_ascii=False)
 _SAFE: Final = frozenset({str, bool})
 _READER: Final = json.JSONDecoder(object_pairs_hook=_object)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from greenroom.runtime import Conflict, InvalidOperation, Message, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime.messages import AddMessage, AddMessages, Command, GetMessages, PopMessage, Query
 
-from .json_forms import to_json
+from .json_forms import read_again
 from .keys import key_of
 from .opening import Adapter, Opened
 from .turns import drained
@@ -242,8 +242,7 @@ def _turns(items: Iterable[Any]) -> list[AddMessage]:
     """Return items as turns, which are as they were when this was called. Raises ValidationError."""
     turns = []
     for number, item in enumerate(items):
-        encoded = to_json(item, f"items[{number}]")
-        turns.append(_turn(json.loads(encoded), encoded))
+        turns.append(_turn(*read_again(item, f"items[{number}]")))
     return turns
 
 
