@@ -48,8 +48,8 @@ class Crossing:
     began: int
     """The tick at which it began. Ticks count, in one process, what begins and what is handed to the program."""
     ticks: list[int] = field(default_factory=list)
-    """The ticks at which its outcome was handed to the program: the head of a response and each of its chunks, or the
-    outcome of a call. So a replay can hand everything over in the same order."""
+    """The ticks at which its outcome was handed to the program: the head of a response, each of its chunks and, of some
+    clients, its end; or the outcome of a call. So a replay can hand everything over in the same order."""
     time: int = 0
     """When it began, in nanoseconds since the epoch."""
     duration: int = 0

@@ -64,7 +64,7 @@ def langgraph_stream(url: str) -> Any:
 
     async def main() -> Any:
         model = ChatOpenAI(model="gpt-fake", base_url=f"{url}/v1", api_key="k", max_retries=0)
-        return [part.model_dump_json() async for part in model.astream("tell me")]
+        return [(part.content, part.response_metadata) async for part in model.astream("tell me")]
 
     return asyncio.run(main())
 

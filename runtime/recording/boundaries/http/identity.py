@@ -32,7 +32,7 @@ def ask(method: str, url: str, headers: Iterable[tuple[str | bytes, str | bytes]
     cleaned = clean_headers(headers)
     identity = body
     if body:
-        kind = next((value for name, value in cleaned if name.lower() == "content-type"), "")
+        kind = _content_type(cleaned)
         if kind.startswith("application/x-www-form-urlencoded"):
             identity = body = clean_form(body)
         elif kind.startswith("multipart/") and (found := _BOUNDARY.search(kind)) is not None:
@@ -44,6 +44,13 @@ def ask(method: str, url: str, headers: Iterable[tuple[str | bytes, str | bytes]
         {"method": method, "url": clean.url, "headers": cleaned, "body": body},
         digest.digest()[:16],
     )
+
+
+def _content_type(headers: list[list[str]]) -> str:
+    for name, value in headers:
+        if len(name) == 12 and name.lower() == "content-type":
+            return value
+    return ""
 
 
 def changed_headers(

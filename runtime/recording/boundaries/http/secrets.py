@@ -159,12 +159,12 @@ def clean_text(text: str) -> str:
 
 def clean_headers(headers: Iterable[tuple[str | bytes, str | bytes]]) -> list[list[str]]:
     """Return the headers of a request as they stand on a tape, without secrets."""
-    return [_cleaned(_request_header(name), value) for name, value in headers]
+    return _cleaned(_request_header, headers)
 
 
 def clean_answer_headers(headers: Iterable[tuple[str | bytes, str | bytes]]) -> list[list[str]]:
     """Return the headers of a response as they stand on a tape, without secrets."""
-    return [_cleaned(_answer_header(name), value) for name, value in headers]
+    return _cleaned(_answer_header, headers)
 
 
 def text_of(value: str | bytes) -> str:
@@ -178,9 +178,15 @@ class _Header(NamedTuple):
     """Removes the secret from a value; None if it holds none."""
 
 
-def _cleaned(header: _Header, value: str | bytes) -> list[str]:
-    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-    return [header.name, text if header.clean is None else header.clean(text)]
+def _cleaned(
+    header_of: Callable[[str | bytes], _Header], headers: Iterable[tuple[str | bytes, str | bytes]]
+) -> list[list[str]]:
+    found = []
+    for name, value in headers:
+        text, clean = header_of(name)
+        plain = value.decode("latin-1") if type(value) is bytes else str(value)
+        found.append([text, plain if clean is None else clean(plain)])
+    return found
 
 
 @lru_cache(maxsize=1024)
