@@ -20,6 +20,7 @@ from greenroom.runtime.cli.output import (
     tell_beside,
 )
 from greenroom.runtime.cli.parameters import AsJson, SessionId, entries_of
+from greenroom.runtime.cli.recording.leftovers import take_leftovers
 from greenroom.runtime.cli.recording.replay import is_recording, replay_program
 from greenroom.runtime.cli.recording.words import CommandOrNone
 from greenroom.runtime.cli.store import the_session, the_store
@@ -128,6 +129,7 @@ def replay(
         config |= {"target_sequence": sequence} if when is None else {"target_time": when}
     breakpoints = [breakpoint_of(each) for each in stops or ()]
     paused: list[dict[str, Any]] = []
+    take_leftovers(the_store(context))
     with the_store(context).reading() as runtime:
         found = the_session(runtime, session)
         if mode is None and not entries and is_recording(found):

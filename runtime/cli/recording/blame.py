@@ -11,6 +11,7 @@ from greenroom.runtime.cli.parameters import AsJson, SessionId
 from greenroom.runtime.cli.store import the_session, the_store
 
 from .fork import check_credentials
+from .leftovers import take_leftovers_of
 from .words import CommandOrNone, dollars
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def blame(
         raise typer.BadParameter("say what a good run is, such as 'grep -q done'", param_hint="--check")
     only = _range(steps)
     with the_store(context).writing() as runtime:
+        take_leftovers_of(runtime)
         found = the_session(runtime, session)
         if not assume_credentials:
             check_credentials(in_order(tape_of(found).crossings), 0)

@@ -13,6 +13,7 @@ from greenroom.runtime.cli.parameters import SessionId
 from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.storage.errors import InvalidOperation, ValidationError
 
+from .leftovers import take_leftovers_of
 from .record import tell_recorded
 from .words import CommandOrNone, name_of
 
@@ -80,6 +81,7 @@ def fork(
         raise typer.BadParameter("say how many steps are answered from the recording", param_hint="--at")
     given = [_parsed(parse, each) for each in patches or ()]
     with the_store(context).writing() as runtime:
+        take_leftovers_of(runtime)
         found = the_session(runtime, session)
         tape = tape_of(found)
         steps = in_order(tape.crossings)

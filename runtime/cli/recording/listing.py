@@ -23,6 +23,7 @@ from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.runtime.cli.times import lasted
 
+from .leftovers import take_leftovers
 from .words import dollars, shown_command
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def recordings(
       greenroom recordings             the newest recordings
       greenroom recordings 1a2b3c      the steps of one
     """
+    take_leftovers(the_store(context))
     with the_store(context).reading() as runtime:
         if session is None:
             _list(runtime, limit, as_json)

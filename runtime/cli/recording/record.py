@@ -9,6 +9,7 @@ import typer
 from greenroom.runtime.cli.output import counted, note, tell_beside
 from greenroom.runtime.cli.store import the_store
 
+from .leftovers import take_leftovers_of
 from .words import Command, dollars, name_of
 
 if TYPE_CHECKING:
@@ -55,11 +56,10 @@ def record(
       greenroom record -- python agent.py
       greenroom record --name trial --tag nightly -- python -m my_agent --fast
     """
-    from greenroom.runtime.recording.programs.live import record_program, take_up
+    from greenroom.runtime.recording.programs.live import record_program
 
     with the_store(context).writing(create=True) as runtime:
-        for left in take_up(runtime.path, runtime.session):
-            note(f"taken up: what was recorded in session {left.id} before its recorder was killed")
+        take_leftovers_of(runtime)
         session = runtime.create_session(name=name or name_of(command), tags=tag or (), key=key)
         code, totals = record_program(runtime.path, session, command, redact=redact, processes=processes)
         tell_recorded(session, totals)

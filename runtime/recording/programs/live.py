@@ -25,7 +25,7 @@ from .taking import Taker
 if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
 
-__all__ = ["fork_program", "record_program", "take_up"]
+__all__ = ["fork_program", "has_leftovers", "record_program", "take_up"]
 
 _FOLDER: Final = "recordings"
 """Within the store's directory: the spools of runs that go on, or whose parent was killed."""
@@ -120,6 +120,12 @@ def _last(items: Sequence[Item], kept: dict[tuple[int, int], Crossing]) -> int:
         if item.crossing is not None and (item.crossing.process, item.crossing.number) in kept
     )
     return max(places, default=0)
+
+
+def has_leftovers(data: Path) -> bool:
+    """Return whether runs may have left something to take up."""
+    root = data / _FOLDER
+    return root.is_dir() and any(root.iterdir())
 
 
 def take_up(data: Path, find: Callable[[str], Session]) -> list[Session]:

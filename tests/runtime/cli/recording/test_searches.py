@@ -14,8 +14,6 @@ def read():
     with open("notes.txt") as file:
         return file.read()
 
-names = {"alpha", "beta", "gamma", "delta", "epsilon", "zeta"}
-print("first of", list(names)[0])
 print("at", time.time(), random.random())
 print("notes", read())
 with open("notes.txt", "a") as file:
@@ -29,11 +27,19 @@ def test_the_doctor_names_each_source_by_its_place(programs: Programs) -> None:
     command = [sys.executable, "unstable.py"]
     found = programs.json("doctor", "--", *command)
     named = {(each["kind"], each["place"]): each["covered"] for each in found["findings"]}
+    assert named["clock", "unstable.py:7 in <module>"]
+    assert named["randomness", "unstable.py:7 in <module>"]
     assert named["file", "unstable.py:4 in read"] is False
     assert all(each["advice"] for each in found["findings"])
     out, _ = programs("doctor", "--fail-on-uncovered", "--", *command, code=3)
     assert "unstable.py:4 in read  file  NOT COVERED" in out
     assert not (programs.directory / "greenroom-data").exists()
+
+
+def test_the_order_of_a_set_is_named(programs: Programs) -> None:
+    ordered = "print({'alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta'})"
+    (found,) = programs.json("doctor", "--", sys.executable, "-c", ordered)["findings"]
+    assert (found["kind"], found["covered"]) == ("hash seed", True)
 
 
 def test_an_agent_is_covered_and_a_plain_program_has_nothing_to_find(programs: Programs) -> None:
