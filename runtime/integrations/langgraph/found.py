@@ -13,11 +13,12 @@ from greenroom.runtime import Session
 
 from .items import Namespace, place_of
 
-__all__ = ["Found", "Items", "Row", "live"]
+__all__ = ["MICRO", "Found", "Items", "Row", "live"]
 
 Row = dict[str, Any]
 """An item as it is stored, see `items`."""
-_MICRO: Final = 1_000_000
+MICRO: Final = 1_000_000
+"""Microseconds of a second: the times of rows are in them."""
 _PAGE: Final = 256
 
 
@@ -55,7 +56,7 @@ class Found:
     def fields(self) -> tuple[Namespace, str, datetime, datetime]:
         """Namespace, key, and when the item was created and updated."""
         if self._fields is None:
-            created, updated = (datetime.fromtimestamp(self.row[each] / _MICRO, UTC) for each in "cu")
+            created, updated = (datetime.fromtimestamp(self.row[each] / MICRO, UTC) for each in "cu")
             self._fields = (*place_of(self.key), created, updated)
         return self._fields
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langchain_core.embeddings import Embeddings
@@ -19,7 +18,6 @@ from langgraph.store.base import (
     IndexConfig,
     Item,
     ListNamespacesOp,
-    MatchCondition,
     Op,
     PutOp,
     Result,
@@ -28,25 +26,23 @@ from langgraph.store.base import (
     TTLConfig,
     ensure_embeddings,
     get_text_at_path,
-    validate_op_namespace,
 )
 
 from greenroom.runtime import AsyncRuntime, GreenroomError, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime.integrations.opening import Adapter, Opened
 
 from .checkpoints.threads import held
-from .found import Found, Items, Row, live
+from .found import MICRO, Found, Items, Row, live
 from .items import (
-    Namespace,
-    after_items_of,
     item_key,
     namespace_key,
-    place_of,
     read_vectors,
     vectors_key,
     written_vectors,
 )
-from .keys import STORE_KEY, shown
+from .keys import STORE_KEY
+from .namespaces import namespaces_in
+from .operations import Plan, namespace_of, planned, row_of
 from .ranking import entries, similarities, text_scores, texts_in
 
 __all__ = ["GreenroomStore"]
@@ -57,21 +53,8 @@ _REFRESH_SHARE: Final = 0.01
 """An expiry is put off by a read only if that moves it by more than this share of the time to live."""
 _SWEEP_MINUTES: Final = 5.0
 _PAGE: Final = 256
-_MICRO: Final = 1_000_000
 
 Scored = tuple[float | None, Found]
-
-
-@dataclass(slots=True)
-class Plan:
-    """The operations of a batch, checked and sorted. Reads see what was there before the batch."""
-
-    results: list[Result]
-    reads: list[tuple[int, Op]] = field(default_factory=list)
-    puts: dict[bytes, PutOp] = field(default_factory=dict)
-    texts: dict[bytes, list[str]] = field(default_factory=dict)
-    """The texts of items that are to be embedded, by the keys of the items."""
-    queries: dict[str, Sequence[float]] = field(default_factory=dict)
 
 
 class GreenroomStore(Adapter, BaseStore):
@@ -116,7 +99,7 @@ class GreenroomStore(Adapter, BaseStore):
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Do operations, and return their results in the same order. Reads see what was there before; of several puts
         to the same item the last counts; up to 2500 puts are one write."""
-        plan = self._planned(ops)
+        plan = planned(ops, self._fields if self._embeddings is not None else None)
         if self._embeddings is not None:
             texts, queries = self._texts_of(plan), [*plan.queries]
             vectors = self._embeddings.embed_documents(texts) if texts else []
@@ -126,7 +109,7 @@ class GreenroomStore(Adapter, BaseStore):
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Do what `batch` does, off the event loop."""
-        plan = self._planned(ops)
+        plan = planned(ops, self._fields if self._embeddings is not None else None)
         if self._embeddings is not None:
             texts, queries = self._texts_of(plan), [*plan.queries]
             vectors = await self._embeddings.aembed_documents(texts) if texts else []
@@ -138,35 +121,6 @@ class GreenroomStore(Adapter, BaseStore):
     @staticmethod
     def _texts_of(plan: Plan) -> list[str]:
         return [*dict.fromkeys(text for texts in plan.texts.values() for text in texts)]
-
-    def _planned(self, ops: Iterable[Op]) -> Plan:
-        """Return the plan of a batch. Refuses what is wrong with any operation, before anything is done."""
-        plan = Plan([])
-        for number, op in enumerate(ops):
-            if not isinstance(op, GetOp | SearchOp | ListNamespacesOp | PutOp):
-                raise ValidationError(f"ops: {type(op).__name__} is no operation of a store", field="ops")
-            validate_op_namespace(op)
-            plan.results.append(None)
-            if not isinstance(op, PutOp):
-                plan.reads.append((number, op))
-                _check_read(op)
-                if isinstance(op, SearchOp) and op.query and self._embeddings is not None:
-                    plan.queries[op.query] = ()
-                continue
-            key = item_key(_namespace(op), _key(op.key))
-            if op.value is not None and not isinstance(op.value, Mapping):
-                raise ValidationError(f"value: a dictionary is needed, not {type(op.value).__name__}", field="value")
-            _check_ttl(op.ttl)
-            plan.puts.pop(key, None)
-            plan.puts[key] = op
-            plan.texts.pop(key, None)
-            if self._embeddings is not None and op.value is not None and op.index is not False:
-                plan.texts[key] = self._indexed_texts(op.value, op.index)
-        return plan
-
-    def _indexed_texts(self, value: Mapping[str, Any], fields: Sequence[str] | None) -> list[str]:
-        paths = self._fields if fields is None else fields
-        return [text for path in paths for text in get_text_at_path(value, path)]
 
     def _done(
         self, plan: Plan, vectors: Mapping[str, Sequence[float]], queries: Mapping[str, Sequence[float]]
@@ -216,7 +170,7 @@ class GreenroomStore(Adapter, BaseStore):
     ) -> Result:
         """Return the result of a read, and add the items to `used` whose expiry it puts off."""
         if isinstance(op, GetOp):
-            key = item_key(_namespace(op), op.key)
+            key = item_key(namespace_of(op), op.key)
             row = live(session.records.get(key) if session is not None else None, now)
             if row is None:
                 return None
@@ -229,7 +183,7 @@ class GreenroomStore(Adapter, BaseStore):
             used += [item.key for _, item in found if op.refresh_ttl and "t" in item.row]
             return [_search_item(item, score) for score, item in found]
         assert isinstance(op, ListNamespacesOp)
-        return _listed(session, op) if session is not None else []
+        return namespaces_in(session, op) if session is not None else []
 
     def _searched(
         self, session: Session, op: SearchOp, now: int, queries: Mapping[str, Sequence[float]]
@@ -292,7 +246,7 @@ class GreenroomStore(Adapter, BaseStore):
             if op.value is None:
                 gone += [key] if before is not None else []
             else:
-                values[key] = _row_of(op, live(before, now), now, has_vectors=bool(texts.get(key)))
+                values[key] = row_of(op, live(before, now), now, has_vectors=bool(texts.get(key)))
             if texts.get(key):
                 values[vectors_key(key)] = written_vectors(vectors[text] for text in texts[key])
             elif had_vectors:
@@ -319,8 +273,8 @@ class GreenroomStore(Adapter, BaseStore):
             for key in dict.fromkeys(keys):
                 row = live(session.records.get(key), now)
                 if row is not None and "t" in row:
-                    expires = now + int(row["t"] * 60 * _MICRO)
-                    if expires - row["x"] > row["t"] * 60 * _MICRO * _REFRESH_SHARE:
+                    expires = now + int(row["t"] * 60 * MICRO)
+                    if expires - row["x"] > row["t"] * 60 * MICRO * _REFRESH_SHARE:
                         values[key] = {**row, "x": expires}
             if values:
                 session.records.put_many(values)
@@ -383,57 +337,6 @@ class GreenroomStore(Adapter, BaseStore):
         return f"<GreenroomStore on {self._opened.runtime!r}>"
 
 
-def _namespace(op: GetOp | PutOp) -> Namespace:
-    if not op.namespace:
-        raise ValidationError("namespace: at least one label is needed", field="namespace")
-    return tuple(op.namespace)
-
-
-def _key(key: object) -> str:
-    if not isinstance(key, str):
-        raise ValidationError(f"key: a text is needed, not {type(key).__name__}", field="key")
-    return key
-
-
-def _check_read(op: Op) -> None:
-    if isinstance(op, GetOp):
-        item_key(_namespace(op), _key(op.key))
-        return
-    assert isinstance(op, SearchOp | ListNamespacesOp)
-    for name in ("limit", "offset"):
-        value = getattr(op, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValidationError(f"{name}: a whole number from 0 is needed", field=name)
-    if isinstance(op, SearchOp):
-        if op.filter is not None and not isinstance(op.filter, Mapping):
-            raise ValidationError("filter: a dictionary or None is needed", field="filter")
-        if op.query is not None and not isinstance(op.query, str):
-            raise ValidationError("query: a text or None is needed", field="query")
-    for condition in (op.match_conditions or ()) if isinstance(op, ListNamespacesOp) else ():
-        if condition.match_type not in {"prefix", "suffix"}:
-            raise ValidationError(
-                f'match_type: "prefix" or "suffix", not {shown(condition.match_type)}', field="match_type"
-            )
-
-
-def _check_ttl(ttl: object) -> None:
-    good = isinstance(ttl, int | float) and not isinstance(ttl, bool) and math.isfinite(ttl) and 0 <= ttl < 1e9
-    if ttl is not None and not good:
-        raise ValidationError("ttl: minutes are needed, a number from 0 below 10^9", field="ttl")
-
-
-def _row_of(op: PutOp, before: Row | None, now: int, *, has_vectors: bool) -> Row:
-    """Return an item as it is stored."""
-    row: Row = {"v": dict(op.value or {}), "c": before["c"] if before is not None else now, "u": now}
-    if op.ttl is not None:
-        row |= {"t": op.ttl, "x": now + int(op.ttl * 60 * _MICRO)}
-    if op.index is not None:
-        row["f"] = op.index
-    if has_vectors:
-        row["e"] = True
-    return row
-
-
 def _search_item(item: Found, score: float | None) -> SearchItem:
     namespace, name, created, updated = item.fields
     return SearchItem(namespace, name, item.value, created, updated, score)
@@ -456,36 +359,3 @@ def _by_vectors(session: Session, found: list[Found], prefix: bytes, query: Sequ
         best[item] = max(score, best.get(item, -math.inf))
     ranked: list[Scored] = [(best[key], rows[key]) for key in sorted(best, key=lambda key: -best[key])]
     return ranked + [(None, item) for item in found if item.key not in best]
-
-
-def _listed(session: Session, op: ListNamespacesOp) -> list[Namespace]:
-    """Return the namespaces that have items and match the conditions. Reads one key of each namespace."""
-    conditions = op.match_conditions or ()
-    prefix = namespace_key(_literal_prefix(conditions))
-    found: dict[Namespace, None] = {}
-    after: bytes | None = None
-    while keys := session.records.keys(prefix, after=after, limit=1):
-        namespace, _ = place_of(keys[0])
-        after = after_items_of(namespace)
-        if all(_fits(condition, namespace) for condition in conditions):
-            found[namespace[: op.max_depth]] = None
-    return sorted(found)[op.offset : op.offset + op.limit]
-
-
-def _literal_prefix(conditions: Sequence[MatchCondition]) -> Namespace:
-    """Return the labels with which all namespaces begin that match, as far as conditions say them."""
-    longest: Namespace = ()
-    for condition in conditions:
-        path = tuple(condition.path)
-        literal = path[: path.index("*")] if "*" in path else path
-        if condition.match_type == "prefix" and len(literal) > len(longest):
-            longest = literal
-    return longest
-
-
-def _fits(condition: MatchCondition, namespace: Namespace) -> bool:
-    path = tuple(condition.path)
-    if len(path) > len(namespace):
-        return False
-    labels = namespace[: len(path)] if condition.match_type == "prefix" else namespace[len(namespace) - len(path) :]
-    return all(want in {"*", label} for want, label in zip(path, labels, strict=True))
