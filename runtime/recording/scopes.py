@@ -10,14 +10,18 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.errors import InvalidOperation
+
 from .boundaries.install import install
 from .journal.reading import tape_of
 from .journal.writing import JournalSink, redactor_for
 from .tape.errors import held_error
+from .tape.nested import NestedReel
 from .tape.player import Player
 from .tape.recorder import Recorder
 from .tape.redacting import redactor_of
-from .tape.reels import playing
+from .tape.reels import active, playing
 from .understanding.derived import understand_quietly
 
 if TYPE_CHECKING:
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from .tape.report import ReplayReport
 
 __all__ = ["RecordedBlock", "ReplayedBlock", "Replaying"]
+
+logger = logger_of("recording")
 
 
 class RecordedBlock(AbstractContextManager["Session"]):
@@ -47,6 +53,8 @@ class RecordedBlock(AbstractContextManager["Session"]):
 
     def begin(self) -> Session:
         """Begin the recording, and return its session."""
+        if self._recorder is not None:
+            raise InvalidOperation("this block is being recorded already: call rt.recording() for each block")
         install()
         session = self._into = self._session()
         self._sink = JournalSink(session, _about(), redact=self._redact)
@@ -56,7 +64,8 @@ class RecordedBlock(AbstractContextManager["Session"]):
     def enter(self) -> None:
         """Record what the running code does from now on."""
         assert self._recorder is not None
-        self._playing = playing(self._recorder)
+        outer = active()
+        self._playing = playing(self._recorder if outer is None else NestedReel(outer, self._recorder))
         self._playing.__enter__()
 
     def leave(self) -> None:
@@ -74,6 +83,9 @@ class RecordedBlock(AbstractContextManager["Session"]):
             return
         recorder.close()
         told: dict[str, Any] = {"ended_at": time.time_ns()}
+        if recorder.under_way:
+            told["under_way"] = recorder.under_way
+            logger.warning("%d calls were under way when a recording ended: they are not in it", recorder.under_way)
         if error is not None:
             told["error"] = held_error(error)
         if recorder.failure is not None:
@@ -132,6 +144,8 @@ class ReplayedBlock(AbstractContextManager[Replaying]):
 
     def begin(self) -> Replaying:
         """Read the recording. Raises what `tape_of` raises."""
+        if self._playing is not None:
+            raise InvalidOperation("this block is being replayed already: call rt.replaying() for each block")
         install()
         tape = tape_of(self._session, run=self._run)
         core = self._session._runtime.core

@@ -90,6 +90,7 @@ class _Watched:
         self._lock = threading.Lock()
         self._given: dict[int, Mapping[str, Any]] = {}
         """The inputs of now, by the number of the crossing that has answered."""
+        self.sleep = player.sleep
 
     def begin(
         self,

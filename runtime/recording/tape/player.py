@@ -210,7 +210,11 @@ class Player:
     def _missing(self, call: Call) -> ReplayError:
         near = self._calls.near(call)
         told = f"the nearest recordings are {', '.join(near)}" if near else f"no {call.kind} call was recorded"
-        cut = "" if "exit_code" in self.about else "; the recording may have been cut off before its end"
+        cut = ""
+        if under_way := self.about.get("under_way"):
+            cut = f"; {under_way} calls were under way when the recording ended, and were not recorded"
+        elif "exit_code" not in self.about and "ended_at" not in self.about:
+            cut = "; the recording may have been cut off before its end"
         error = ReplayError(
             f"nothing was recorded for {call.kind} {shown(call.name, 160)} at {call.place or 'an unknown place'}, and a"
             f" replay calls nobody: {told}{cut}. Record anew, or fork to go on live",
@@ -246,6 +250,9 @@ class Played:
         """Do the same without holding the event loop."""
         self._position += 1
         self._tell(await self._player._order.wait_async(self._at, self._position))
+
+    def watch(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
+        """Do nothing: it is on the tape."""
 
     def finish(self, outcome: Mapping[str, Any]) -> None:
         """Do nothing: it is on the tape."""

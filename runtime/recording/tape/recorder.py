@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter_ns, time_ns
 from types import CodeType, FrameType
 from typing import Any, Final, TypeVar
+from weakref import WeakMethod, WeakSet
 
 from .lanes import current
 from .model import Crossing, Reads, Sink, key_of
@@ -44,10 +45,12 @@ class Recorder:
         self._sink = sink
         self._process = process
         self._number = after_number
+        self._not_kept = 0
         self._tick = after_tick
         self._reads: list[tuple[str, str, str, str, Any]] = []
         self._lock = threading.RLock()
         self._waiting: deque[Crossing] = deque()
+        self._watched: WeakSet[_Recording] = WeakSet()
         self._keeping = False
         self._open = True
 
@@ -64,6 +67,7 @@ class Recorder:
         place = place_from(frame if frame is not None else sys._getframe(1))
         with self._lock:
             self._number += 1
+            self._not_kept += 1
             self._tick += 1
             number, tick = self._number, self._tick
         crossing = Crossing(
@@ -106,8 +110,14 @@ class Recorder:
     def keep(self, crossing: Crossing) -> None:
         """Hand a crossing to the sink, after the reads that came before it."""
         with self._lock:
+            self._not_kept -= 1
             self._waiting.append(crossing)
             self._drain()
+
+    @property
+    def under_way(self) -> int:
+        """How many crossings have begun and not ended."""
+        return self._not_kept
 
     def flush(self) -> None:
         """Hand all reads to the sink."""
@@ -115,10 +125,12 @@ class Recorder:
             self._drain()
 
     def close(self) -> None:
-        """End the recording. What still crosses a boundary is no longer put on the tape."""
+        """End the recording. Of what still crosses a boundary, that is put on the tape which the program has got."""
         with self._lock:
             if not self._open:
                 return
+            for each in list(self._watched):
+                each.cut()
             self._drain()
             self._guarded(self._sink.close)
             self._open = False
@@ -161,7 +173,7 @@ class Recorder:
 class _Recording:
     """A crossing that is being recorded."""
 
-    __slots__ = ("_crossing", "_recorder", "_since", "changed")
+    __slots__ = ("__weakref__", "_crossing", "_recorder", "_since", "_so_far", "changed")
 
     recorded: Mapping[str, Any] | None = None
 
@@ -169,6 +181,7 @@ class _Recording:
         self._recorder: Recorder | None = recorder
         self._crossing = crossing
         self.changed: Mapping[str, Any] | None = None
+        self._so_far: WeakMethod[Callable[[], Mapping[str, Any]]] | None = None
         self._since = perf_counter_ns()
 
     def tick(self) -> None:
@@ -189,6 +202,18 @@ class _Recording:
             others = [each for each in given.get("headers") or () if each[0] not in changed["headers"]]
             changed = {**changed, "headers": [*others, *map(list, dict(changed["headers"]).items())]}
         self._crossing.input = {**given, **changed}
+
+    def watch(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
+        """Take the method that returns what the program has got, in case the recording ends first."""
+        if self._recorder is not None:
+            self._so_far = WeakMethod(so_far)
+            self._recorder._watched.add(self)
+
+    def cut(self) -> None:
+        """Put on the tape what the program has got, as the recording ends."""
+        so_far = self._so_far() if self._so_far is not None else None
+        if so_far is not None:
+            self.finish(so_far())
 
     def finish(self, outcome: Mapping[str, Any]) -> None:
         """Put the crossing on the tape. Only the first call counts."""

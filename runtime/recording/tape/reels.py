@@ -33,6 +33,10 @@ class Pending(Protocol):
     async def atick(self) -> None:
         """Do the same without holding the event loop."""
 
+    def watch(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
+        """Say which method returns what the program has got of an outcome that comes bit by bit: that is what stands on
+        the tape if the recording ends first."""
+
     def finish(self, outcome: Mapping[str, Any]) -> None:
         """Put the crossing on the tape with its outcome. When this returns, a crash loses it no more."""
 
@@ -85,9 +89,10 @@ def playing(reel: Reel) -> Iterator[None]:
     the code runs in a lane of this reel already, it stays in it."""
     token = _scoped.set(reel)
     owner = lanes.current().owner
-    known = owner == id(reel) or (owner is None and reel is _process)
+    around = getattr(reel, "around", reel)  # of a nested recording
+    known = owner == id(around) or (owner is None and around is _process)
     try:
-        with nullcontext() if known else lanes.entered(lanes.Lane("main", owner=id(reel))):
+        with nullcontext() if known else lanes.entered(lanes.Lane("main", owner=id(around))):
             yield
     finally:
         _scoped.reset(token)

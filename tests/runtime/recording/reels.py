@@ -36,6 +36,9 @@ class Made:
     async def atick(self) -> None:
         self.ticks += 1
 
+    def watch(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
+        """Ends with the program here."""
+
     def finish(self, outcome: Mapping[str, Any]) -> None:
         assert not self.outcome, "it has ended already"
         self.outcome = msgpack.unpackb(msgpack.packb(outcome))

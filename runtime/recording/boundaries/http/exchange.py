@@ -49,6 +49,7 @@ class Exchange:
         self._gaps: list[int] = []
         self._last = perf_counter_ns()
         self.over = False
+        pending.watch(self.so_far)
         _open.add(self)
 
     @property
@@ -59,6 +60,8 @@ class Exchange:
     def chunk(self, data: bytes, *, joined: bool = False) -> None:
         """Take a chunk of the body, just before the program gets it. It is `joined` to the one before if the program
         has not read that yet, so that it gets both at once."""
+        if self.over:
+            return
         if joined:
             self._chunks[-1] += data
             return
@@ -86,6 +89,10 @@ class Exchange:
         if not self.over:
             self.over = True
             self._pending.finish(self._outcome(complete or self._all_is_there()))
+
+    def so_far(self) -> dict[str, Any]:
+        """Return the outcome as far as the program has got it."""
+        return {**self._outcome(self._all_is_there()), "chunks": self._chunks[:], "gaps": self._gaps[:]}
 
     def upgraded(self) -> None:
         """Put on the tape that the connection became a websocket, whose messages are not recorded."""
@@ -181,7 +188,8 @@ class Replayed:
         if not self._recorded.get("complete", True):
             raise ReplayError(
                 "the program reads further in a recorded response than it did when it was recorded, where it closed the"
-                " response early: what would come is not known. Record anew, or fork before this call"
+                " response early, or the recording ended: what would come is not known. Record anew, or fork before"
+                " this call"
             )
 
 

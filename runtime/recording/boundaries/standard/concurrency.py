@@ -26,7 +26,7 @@ def patch_threading(module: ModuleType) -> None:
         if active() is not None:
             lanes.started_by(lanes.current(), self)
             reel = scoped()
-            if reel is not None:
+            if reel is not None and not _is_of_pool(self):
                 own_run = self.run
 
                 def run_with_reel() -> None:
@@ -39,6 +39,12 @@ def patch_threading(module: ModuleType) -> None:
 
     setattr(started, _PATCHED, start)
     module.Thread.start = started
+
+
+def _is_of_pool(thread: Any) -> bool:
+    """Return whether a thread works for a pool: it outlives what started it, and gets the reel with each work."""
+    target = getattr(thread, "_target", None)
+    return getattr(target, "__module__", None) == "concurrent.futures.thread"
 
 
 def patch_futures(module: ModuleType) -> None:

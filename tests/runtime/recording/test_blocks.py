@@ -1,0 +1,207 @@
+"""Blocks within blocks, blocks that are entered twice, and what outlives its block."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from greenroom.runtime import InvalidOperation, ReplayError, Runtime
+from greenroom.runtime.recording.boundaries.tools import tool
+from greenroom.runtime.recording.journal.reading import tape_of
+
+
+class Counter:
+    """A tool whose answers are other with each call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+        @tool
+        def count(name: str) -> str:
+            self.calls += 1
+            return f"{name} {self.calls}"
+
+        @tool
+        async def acount(name: str) -> str:
+            await asyncio.sleep(0)
+            self.calls += 1
+            return f"{name} {self.calls}"
+
+        self.count, self.acount = count, acount
+
+
+@pytest.fixture
+def counter() -> Counter:
+    return Counter()
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A server whose answer comes in two parts."""
+
+    class Parts(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"3\r\none\r\n")
+            self.wfile.write(b"3\r\ntwo\r\n0\r\n\r\n")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Parts)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/parts"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def values(session: Any) -> list[str]:
+    return [each.outcome["value"] for each in tape_of(session).crossings]
+
+
+def test_a_recording_within_a_recording_leaves_no_gap_in_the_outer_one(rt: Runtime, counter: Counter) -> None:
+    def program() -> tuple[list[str], Any]:
+        told = [counter.count("before")]
+        with rt.recording() as inner:
+            told.append(counter.count("within"))
+            with ThreadPoolExecutor() as pool:
+                told.append(pool.submit(counter.count, "pool").result())
+        return [*told, counter.count("after")], inner
+
+    with rt.recording() as outer:
+        told, inner = program()
+    assert values(outer) == told
+    assert values(inner) == told[1:3]
+    calls = counter.calls
+    with rt.replaying(outer, strict=True) as replaying:
+        again, inner = program()
+    assert again == told
+    assert counter.calls == calls, "a replay calls nobody, also within a recording"
+    assert replaying.report.is_exact
+    assert values(inner) == told[1:3]
+    with rt.replaying(inner, strict=True):
+        assert counter.count("within") == told[1]
+
+
+def test_a_recording_within_a_replay_calls_nobody(rt: Runtime, counter: Counter) -> None:
+    with rt.recording() as recorded:
+        counter.count("one")
+    with rt.replaying(recorded), rt.recording() as inner:
+        counter.count("one")
+        with pytest.raises(ReplayError, match="nothing was recorded"):
+            counter.count("two")
+    assert counter.calls == 1
+    assert values(inner) == ["one 1"]
+
+
+def test_requests_that_are_recorded_at_once_within_a_recording_keep_apart(rt: Runtime, counter: Counter) -> None:
+    async def request(number: int) -> tuple[str, list[str]]:
+        with rt.recording(f"request {number}") as inner:
+            told = await asyncio.gather(*(counter.acount(f"{number}-{each}") for each in range(3)))
+        return inner.id, told
+
+    async def program() -> list[tuple[str, list[str]]]:
+        return await asyncio.gather(*(request(number) for number in range(5)))
+
+    with rt.recording() as outer:
+        told = asyncio.run(program())
+    for session, answers in told:
+        assert sorted(values(rt.session(session))) == sorted(answers)
+    with rt.replaying(outer, strict=True) as replaying:
+        again = asyncio.run(program())
+    assert [answers for _, answers in again] == [answers for _, answers in told]
+    assert replaying.report.is_exact
+
+
+def test_a_block_that_is_active_is_not_entered_again(rt: Runtime, counter: Counter) -> None:
+    block = rt.recording()
+    with block as session:
+        with pytest.raises(InvalidOperation, match="already"), block:
+            pass
+        counter.count("one")
+    assert values(session) == ["one 1"]
+    replayed = rt.replaying(session)
+    with replayed:
+        with pytest.raises(InvalidOperation, match="already"), replayed:
+            pass
+        assert counter.count("one") == "one 1"
+
+
+def test_a_response_that_is_read_after_the_block_is_recorded_as_far_as_the_block_got_it(rt: Runtime, url: str) -> None:
+    with rt.recording() as session:
+        response = urlopen(url)
+        assert response.read(3) == b"one"
+    assert response.read() == b"two"
+    (crossing,) = tape_of(session).crossings
+    assert (crossing.outcome["chunks"], crossing.outcome["complete"]) == ([b"one"], False)
+    with rt.replaying(session) as replaying:
+        response = urlopen(url)
+        assert response.read(3) == b"one"
+        with pytest.raises(ReplayError, match="or the recording ended"):
+            response.read()
+    assert replaying.report.exact == 1
+
+
+def test_an_inner_recording_ends_before_a_response_that_the_outer_one_gets_whole(rt: Runtime, url: str) -> None:
+    with rt.recording() as outer:
+        with rt.recording() as inner:
+            response = urlopen(url)
+        assert response.read() == b"onetwo"
+    assert [each.outcome["chunks"] for each in tape_of(inner).crossings] == [[]]
+    assert [b"".join(each.outcome["chunks"]) for each in tape_of(outer).crossings] == [b"onetwo"]
+    assert tape_of(outer).crossings[0].outcome["complete"]
+
+
+def test_calls_under_way_at_the_end_of_a_block_are_counted_and_a_replay_tells_of_them(rt: Runtime) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    @tool
+    def slow() -> str:
+        begun.set()
+        go_on.wait(60)
+        return "done"
+
+    with rt.recording() as session:
+        thread = threading.Thread(target=slow)
+        thread.start()
+        assert begun.wait(60)
+    go_on.set()
+    thread.join()
+    tape = tape_of(session)
+    assert (tape.crossings, tape.about["under_way"]) == ([], 1)
+    with rt.replaying(session), pytest.raises(ReplayError, match="1 calls were under way when the recording ended"):
+        slow()
+
+
+def test_the_workers_of_a_pool_that_a_replay_starts_are_free_when_it_has_ended(rt: Runtime, counter: Counter) -> None:
+    with rt.recording() as session:
+        counter.count("one")
+    with ThreadPoolExecutor(1) as pool:
+        with rt.replaying(session):
+            assert pool.submit(counter.count, "one").result() == "one 1"
+        assert pool.submit(counter.count, "two").result() == "two 2"
+
+
+def test_sleeps_are_short_also_in_the_replay_of_a_recording_with_secrets(rt: Runtime, counter: Counter) -> None:
+    with rt.recording(redact=["secret"]) as session:
+        counter.count("one")
+    from greenroom.runtime.recording.tape.reels import active
+
+    with rt.replaying(session):
+        assert getattr(active(), "sleep", 1.0) < 0.1
+        with rt.recording():
+            assert getattr(active(), "sleep", 1.0) < 0.1
