@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from greenroom.runtime import Runtime
-from greenroom.runtime.recording.cassettes.bundle import says_the_same, write_tape
+from greenroom.runtime.cassettes.bundle import says_the_same, write_tape
 from greenroom.runtime.recording.journal.bundles import tape_of_bundle
 from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from greenroom.runtime.recording.cassettes.changes import changes_between
+from greenroom.runtime.cassettes.changes import changes_between
 
 
 def chat(**fields: Any) -> dict[str, Any]:

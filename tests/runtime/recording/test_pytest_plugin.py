@@ -19,7 +19,7 @@ from greenroom.runtime import Runtime
 from greenroom.runtime.recording.journal.bundles import tape_of_bundle
 
 pytest_plugins = ["pytester"]
-PLUGIN = "greenroom.runtime.recording.pytest_plugin"
+PLUGIN = "greenroom.runtime.cassettes.plugin"
 PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 
 
@@ -377,7 +377,7 @@ def test_the_plugin_costs_nothing_until_a_test_is_marked(pytester: pytest.Pytest
         import sys
         def test_nothing():
             loaded = [name for name in sys.modules if name.startswith("greenroom")]
-            assert all(name.rpartition(".")[2] in ("greenroom", "runtime", "version", "recording", "pytest_plugin")
+            assert all(name.rpartition(".")[2] in ("greenroom", "runtime", "version", "cassettes", "plugin")
                        for name in loaded), loaded
             assert not {"msgpack", "rocksdict", "pydantic"} & set(sys.modules)
         """

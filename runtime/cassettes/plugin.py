@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from .cassettes.run import CassetteRun
+    from .run import CassetteRun
 
 _MARK: Final = "greenroom"
 _FIXTURE: Final = "greenroom_recording"
@@ -85,17 +85,17 @@ def greenroom_recording(request: pytest.FixtureRequest) -> Iterator[CassetteRun]
     if not item.stash.get(_passed, False):
         item.add_report_section("teardown", _MARK, f"{run.path} is not written, as the test has not passed")
         return
-    from .cassettes.bundle import keep_tape
+    from .bundle import keep_tape
 
     keep_tape(run.tape, run.path, run.name, redact=item.config.getini("greenroom_redact"))
 
 
 def _begun(item: pytest.Item) -> CassetteRun:
     """Return the run of a test. Raises ReplayError if there is no recording, and none is to be made."""
+    from greenroom.runtime.recording.journal.bundles import tape_of_bundle
     from greenroom.storage.errors import ReplayError
 
-    from .cassettes.run import CassetteRun
-    from .journal.bundles import tape_of_bundle
+    from .run import CassetteRun
 
     named, _ = _wanted(item)
     record = item.config.getoption("--greenroom-record")
@@ -161,9 +161,8 @@ def _relative(path: Path, root: Path) -> str:
 def _tape_in_store(config: pytest.Config, named: str) -> Any:
     """Return the recording of a session, named by id or by `key:` and its key."""
     from greenroom.runtime.config.settings import load_settings
+    from greenroom.runtime.recording.journal.reading import tape_of
     from greenroom.runtime.runtime import Runtime
-
-    from .journal.reading import tape_of
 
     data = load_settings({"data": config.getoption("--greenroom-data")}).data
     with Runtime.open(data, read_only=True) as runtime:
