@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # a program that is recorded pays for no player
     from greenroom.runtime.recording.tape.fork import ForkReel
     from greenroom.runtime.recording.tape.player import Player
     from greenroom.runtime.recording.tape.redacting import Redactor
+    from greenroom.runtime.recording.tape.report import ReplayReport
 
 __all__ = ["LINEAGE_READ", "start"]
 
@@ -50,6 +51,10 @@ def start(told: str) -> None:
     child.begin()
     install.install()
     _end_with(child)
+    if options.mode == "replay":
+        from .offline import refuse_connections
+
+        refuse_connections(_report)
     if (watched := os.environ.get(WATCH)) is not None:
         from greenroom.runtime.recording.boundaries.watch import watch
 
@@ -64,7 +69,8 @@ class _Child:
         self.tape = tape
         self.lineage = lineage
         self._children = itertools.count(1)
-        self._reel: Reel | None = None
+        self.is_over = False
+        """Whether the process is about to end."""
         self._recorder: Recorder | None = None
         self._replay: Player | ForkReel | None = None
         self._sink: _ProcessSink | None = None
@@ -73,18 +79,18 @@ class _Child:
         """Make the reel of this process."""
         options = self.options
         self.lineage = _claimed(options.folder, self.lineage)
+        reel: Reel
         if options.mode == "replay":
-            self._reel = self._replay = self._player()
+            reel = self._replay = self._player()
         else:
             self._sink = _ProcessSink(options.folder, self.lineage, options.hash_seed, self._redactor())
             if options.mode == "fork":
-                self._reel = self._replay = self._fork(self._sink)
+                reel = self._replay = self._fork(self._sink)
                 self._recorder = self._replay.recorder
             else:
-                self._reel = self._recorder = Recorder(self._sink)
+                reel = self._recorder = Recorder(self._sink)
             if self.lineage == _FIRST:
                 self._sink.open()
-        reel: Reel = self._reel
         set_process_reel(reel)
         processes.set_environment(self.environment)
         _answers_for(self)
@@ -154,6 +160,11 @@ class _Child:
             self._sink.abandon()
         return _Child(self.options, lineage, self.tape)
 
+    def report(self) -> ReplayReport:
+        """Return the report of the replay."""
+        assert self._replay is not None
+        return self._replay.report
+
     def flush(self) -> None:
         """Keep all that is on its way: the process may be about to end."""
         exchanges = sys.modules.get("greenroom.runtime.recording.boundaries.http.exchange")
@@ -167,7 +178,11 @@ class _Child:
             self._write_report(self._replay)
 
     def end(self) -> None:
-        """End the reel."""
+        """End the reel. Only the first call counts."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self.flush()
         error = getattr(sys, "last_value", None)
         if self._sink is not None and isinstance(error, BaseException):
             self._sink.about({"exception": type(error).__qualname__, "process": self._sink.number})
@@ -179,7 +194,7 @@ class _Child:
             self._recorder.close()
 
     def _write_report(self, reel: Player | ForkReel) -> None:
-        """Write the report of a replay; what is still unused counts, as nothing may come any more."""
+        """Write the report of a replay as it stands."""
         report = reel.report.to_dict()
         report["live"] = getattr(reel, "live", 0)
         path = os.path.join(self.options.folder, f"{self.lineage}.report")
@@ -314,9 +329,9 @@ def _end_with(child: _Child) -> None:
     """Have the reel end with the process, however that ends."""
     atexit.register(_end)
     os.register_at_fork(before=_before_fork, after_in_child=_in_forked)
-    _flush_before("_exit")
-    _flush_before("execv")
-    _flush_before("execve")
+    _call_before("_exit", _end)
+    _call_before("execv", _flush)  # it may fail, and then the program goes on
+    _call_before("execve", _flush)
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminated)
 
@@ -338,23 +353,33 @@ def _in_forked() -> None:
         os.environ[LINEAGE] = lineage
 
 
-def _flush_before(name: str) -> None:
+def _flush() -> None:
+    if _child is not None:
+        _child.flush()
+
+
+def _report() -> ReplayReport:
+    assert _child is not None
+    return _child.report()
+
+
+def _call_before(name: str, first: Callable[[], None]) -> None:
     own: Callable[..., Any] = getattr(os, name)
 
-    def flushed(*args: Any, **kwargs: Any) -> Any:
-        if _child is not None:
-            with suppress(Exception):
-                _child.flush()
+    def called(*args: Any, **kwargs: Any) -> Any:
+        with suppress(Exception):
+            first()
         return own(*args, **kwargs)
 
-    flushed.__name__ = flushed.__qualname__ = name
-    setattr(os, name, flushed)
+    called.__name__ = called.__qualname__ = name
+    setattr(os, name, called)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
     """Keep what is on its way, and die of the signal as the program would have."""
-    if _child is not None:
-        with suppress(Exception):
-            _child.flush()
+    if _child is not None and _child.is_over:
+        return  # it ends already, and has to put away what it has
+    with suppress(Exception):
+        _end()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

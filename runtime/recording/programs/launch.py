@@ -33,6 +33,8 @@ _OF_TERMINAL: Final = ("SIGINT", "SIGHUP", "SIGQUIT")
 """Those that a terminal gives to all processes in its foreground."""
 _NO_GREENROOM: Final = 78
 """The exit code of a Python that cannot import greenroom."""
+_NOT_STARTED: Final = 70
+"""The exit code of one that cannot make a recorder or a player."""
 
 
 def run(
@@ -194,6 +196,11 @@ def _not_begun(command: Sequence[str], code: int, environment: Mapping[str, str]
         return ConfigurationError(
             f"the Python of {command[0]} has no greenroom, so the program was not run: install greenroom[record] where"
             " its packages are",
+            command=command[0],
+        )
+    if code == _NOT_STARTED:
+        return ConfigurationError(
+            f"{command[0]} was not run, since its recorder or player could not be started: what it printed says why",
             command=command[0],
         )
     found = shutil.which(command[0], path=environment.get("PATH"))

@@ -45,7 +45,15 @@ def _start() -> None:
         )
         sys.stderr.flush()
         os._exit(78)
-    start(told)
+    try:
+        start(told)
+    except Exception:  # or the program would run on its own, and a replay would call everybody
+        import traceback
+
+        sys.stderr.write("greenroom: the program was not run, since it cannot be recorded or replayed:\n")
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(70)
 
 
 def _leave_mark(told: str, lineage: str) -> None:

@@ -190,3 +190,28 @@ def test_trio_tasks_get_their_answers_in_order() -> None:
     player = Player(Tape({"exit_code": 0}, crossings))
     with playing(player):
         assert trio.run(program, ["a", "b"]) == [("b", 0), ("a", 0), ("b", 1), ("a", 1)]
+
+
+def test_a_call_that_holds_its_event_loop_does_not_wait_for_other_tasks_of_it() -> None:
+    async def program() -> None:
+        reel = active()
+        assert reel is not None
+
+        async def waiting() -> None:
+            pending = reel.begin("tool", "a", {})
+            await pending.atick()
+
+        async def holding() -> None:
+            reel.begin("tool", "b", {}).tick()
+
+        await asyncio.gather(waiting(), holding())
+
+    crossings = [
+        Crossing(1, "tool", "a", "", "a", {}, {"value": 0}, 1, [4]),
+        Crossing(2, "tool", "b", "", "b", {}, {"value": 0}, 2, [6]),
+        Crossing(3, "tool", "c", "", "c", {}, {"value": 0}, 3, []),
+    ]
+    player = Player(Tape({"exit_code": 0}, crossings), patience=0.2)
+    with playing(player):
+        asyncio.run(asyncio.wait_for(program(), 60))
+    assert player.report.exact == 2

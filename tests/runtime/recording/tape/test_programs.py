@@ -333,3 +333,38 @@ def test_tasks_whose_latencies_changed_end_in_the_recorded_order(programs: Progr
     assert replayed.output.splitlines()[:-1] == order
     assert replayed.report.exact == 7
     assert not replayed.report.order
+
+
+def test_a_replay_connects_to_no_other_machine(programs: Programs) -> None:
+    programs.write("print('recorded')")
+    recorded = programs.run("record")
+    programs.write("""
+        import os, socket
+        server = socket.create_server(("127.0.0.1", 0))
+        socket.create_connection(server.getsockname()).close()
+        try:
+            socket.socket().connect(("192.0.2.1", 80))
+        except Exception as error:
+            print(type(error).__name__, flush=True)
+        os._exit(0)
+    """)
+    replayed = programs.run("replay", recorded.tape)
+    assert replayed.output == "ReplayError\n"
+    [drift] = replayed.report.drifts
+    assert (drift.kind, drift.name, drift.place) == ("network", "192.0.2.1:80", "agent.py:7 in <module>")
+
+
+def test_a_process_that_ends_at_once_reports_what_it_left_out(programs: Programs) -> None:
+    programs.write("""
+        import os, sys
+        @tool
+        def step(n):
+            return n
+        for n in range(int(sys.argv[1])):
+            step(n)
+        os._exit(4)
+    """)
+    recorded = programs.run("record", command=[sys.executable, "agent.py", "3"])
+    assert len(recorded.tape.crossings) == 3
+    replayed = programs.run("replay", recorded.tape, command=[sys.executable, "agent.py", "2"])
+    assert (replayed.code, replayed.report.exact, replayed.report.unused) == (4, 2, 1)
