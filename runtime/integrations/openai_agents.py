@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,7 +19,7 @@ from greenroom.runtime.messages import AddMessage, AddMessages, Command, GetMess
 from .json_forms import read_again
 from .keys import key_of
 from .opening import Adapter, Opened
-from .turns import drained
+from .turns import Conversation, drained
 
 try:
     from agents.memory import SessionSettings
@@ -41,8 +41,6 @@ _WHOLE: Final = "whole"
 """Says in the metadata of a turn that its content is a list of one, the item."""
 _JSON: Final = "json"
 """Says that its content is the JSON of the item, which no value can hold: it has NaN, or is nested too deep."""
-_MOST_AT_ONCE: Final = 10_000
-"""The turns that one write may have."""
 _MOST_TRIES: Final = 8
 _FEW: Final = 64
 """So many items are read, and so many values encoded, on the event loop itself."""
@@ -82,7 +80,7 @@ class GreenroomSession(Adapter):
             coerce_session_settings(session_settings) if session_settings is not None else SessionSettings()
         )
         self._opened = Opened(runtime)
-        self._found: Session | None = None
+        self._conversation = Conversation(self._opened.runtime, self.key, created_by=_FRAMEWORK)
 
     def __repr__(self) -> str:
         return f"<GreenroomSession {self.key!r} in {self._opened.runtime!r}>"
@@ -111,7 +109,7 @@ class GreenroomSession(Adapter):
             return
         turns = _turns(items)
         if await self._at_once(AddMessages(turns)) is None:
-            await self._opened.run(self._add, turns)
+            await self._opened.run(self._conversation.add, turns)
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Take the newest item out of the conversation and return it; None if there is none."""
@@ -121,7 +119,7 @@ class GreenroomSession(Adapter):
     async def clear_session(self) -> None:
         """Take all items out of the conversation. The journal of the greenroom session still has them: delete that
         session if nothing may be left."""
-        await self._opened.run(self._existing, Session.clear_messages, 0)
+        await self._opened.run(self._conversation.clear)
 
     # -- what compaction of the SDK asks of stores that can replace the newest items in one write
 
@@ -131,7 +129,7 @@ class GreenroomSession(Adapter):
             from agents.memory.session import _CompactionSnapshot
         except ImportError:  # a version without: it replaces the whole conversation
             return None
-        turns = await self._opened.run(self._newest, limit + 1)
+        turns = await self._opened.run(self._conversation.turns, limit + 1)
         shown = turns[-limit:] if limit > 0 else []
 
         async def replace_suffix(start: int, output: list[TResponseInputItem]) -> bool:
@@ -144,45 +142,28 @@ class GreenroomSession(Adapter):
     async def _at_once(self, message: Command[Any] | Query[Any]) -> Any:
         """Return the reply to a message that takes no long way, or None if the longer way is needed: the greenroom
         session is not known yet, or no longer there, or it refuses the message as it is."""
-        if self._found is None:
+        session = self._conversation.known
+        if session is None:
             return None
         try:
-            return await self._opened.ask(self._found.id, message)
+            return await self._opened.ask(session.id, message)
         except (SessionNotFound, InvalidOperation):
             return None
 
     # -- the same, synchronously
 
     def _read(self, limit: int | None) -> list[Any]:
-        return [_item(turn) for turn in drained(self._newest(limit))]
-
-    def _newest(self, limit: int | None) -> list[Message]:
-        return self._existing(lambda session: session.messages(limit), [])
+        return [_item(turn) for turn in drained(self._conversation.turns(limit))]
 
     def _add_items(self, items: list[TResponseInputItem]) -> None:
-        self._add(_turns(items))
-
-    def _add(self, turns: list[AddMessage]) -> None:
-        for begin in range(0, len(turns), _MOST_AT_ONCE):
-            part = turns[begin : begin + _MOST_AT_ONCE]
-            for tries in range(_MOST_TRIES):
-                session = self._found
-                if session is None:
-                    session = self._found = self._opened.runtime.get_or_create(self.key, created_by=_FRAMEWORK)
-                try:
-                    session.add_messages(part)  # type: ignore[arg-type]  # it takes turns as messages, too
-                    break
-                except SessionNotFound:  # it was deleted meanwhile
-                    self._found = None
-                    if tries == _MOST_TRIES - 1:
-                        raise
+        self._conversation.add(_turns(items))
 
     def _pop(self) -> Any:
         for tries in range(_MOST_TRIES):
             try:
-                turn = self._existing(Session.pop_message, None)
+                turn = self._conversation.read(Session.pop_message, None)
             except InvalidOperation:
-                if not self._newest(1):
+                if not self._conversation.turns(1):
                     return None
                 if tries == _MOST_TRIES - 1:  # it is not that there was none, and something came meanwhile
                     raise
@@ -193,25 +174,17 @@ class GreenroomSession(Adapter):
     def _replace(self, expected: list[Message], turns: list[AddMessage]) -> bool:
         """Put turns in the place of the newest ones, if these are still the same. Returns whether they are."""
         for _ in range(_MOST_TRIES):
-            sequence = self._existing(lambda session: session.info().sequence, None)
-            if sequence is None or self._newest(len(expected)) != expected:
+            sequence = self._conversation.read(lambda session: session.info().sequence, None)
+            if sequence is None or self._conversation.turns(len(expected)) != expected:
                 return False
             try:
-                self._existing(partial(_replaced, first=expected[0].sequence, turns=turns, sequence=sequence), None)
+                self._conversation.read(
+                    partial(_replaced, first=expected[0].sequence, turns=turns, sequence=sequence), None
+                )
             except Conflict:
                 continue
             return True
         return False
-
-    def _existing(self, call: Callable[[Session], T], missing: T) -> T:
-        """Return what a call on the greenroom session returns, or `missing` if there is no such session."""
-        try:
-            if self._found is None:
-                self._found = self._opened.runtime.session(key=self.key)
-            return call(self._found)
-        except SessionNotFound:
-            self._found = None
-            return missing
 
 
 def _replaced(session: Session, first: int, turns: list[AddMessage], sequence: int) -> None:

@@ -29,6 +29,8 @@ WHOLE: Final = "message_json"
 MAX_ROLE: Final = 64
 MAX_WRITE: Final = 10_000
 MAX_TRIES: Final = 100
+MOST_DELETED: Final = 8
+"""So often a session that was deleted is created again for one call."""
 _PART: Final = 64
 _LOCKS: Final = tuple(threading.Lock() for _ in range(64))
 """Those who replace the turns of one session take turns; what others write meanwhile is noticed by its sequence."""
@@ -108,13 +110,21 @@ def called(call: Any) -> tuple[Any, Any, str]:
 class Conversation:
     """The turns of one session, which begins to exist with the first turn."""
 
-    __slots__ = ("_found", "_key", "_metadata", "_runtime")
+    __slots__ = ("_created_by", "_found", "_key", "_metadata", "_runtime")
 
-    def __init__(self, runtime: Runtime, key: str, metadata: Mapping[str, object] | None = None) -> None:
-        """`metadata` is what the session gets when it is created."""
+    def __init__(
+        self,
+        runtime: Runtime,
+        key: str,
+        metadata: Mapping[str, object] | None = None,
+        *,
+        created_by: str | None = None,
+    ) -> None:
+        """`metadata` and `created_by` are what the session gets when it is created."""
         self._runtime = runtime
         self._key = key
         self._metadata = metadata
+        self._created_by = created_by
         self._found: Session | None = None
 
     def __repr__(self) -> str:
@@ -129,7 +139,12 @@ class Conversation:
 
     def created(self) -> Session:
         """Return the session, and create it if there is none yet."""
-        return self._runtime.get_or_create(self._key, metadata=self._metadata)
+        return self._runtime.get_or_create(self._key, metadata=self._metadata, created_by=self._created_by)
+
+    @property
+    def known(self) -> Session | None:
+        """The session that the last call has found. It may have been deleted since."""
+        return self._found
 
     def turns(self, limit: int | None = None) -> list[Message]:
         """Return the newest `limit` turns, oldest first."""
@@ -147,14 +162,15 @@ class Conversation:
         return missing
 
     def write(self, ask: Callable[[Session], T]) -> T:
-        """Return what `ask` returns for the session, which is created if there is none."""
-        if self._found is not None:
+        """Return what `ask` returns for the session, which is created if there is none. Raises SessionNotFound if it is
+        deleted again and again meanwhile."""
+        for _ in range(MOST_DELETED):
+            session = self._found = self._found or self.created()
             try:
-                return ask(self._found)
+                return ask(session)
             except SessionNotFound:
                 self._found = None
-        session = self._found = self.created()
-        return ask(session)
+        return ask(self.created())
 
     def add(self, turns: Sequence[AddMessage]) -> None:
         """Add turns in one write: all of them or none. More than 10 000 are several writes."""
