@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from greenroom.storage.errors import ValidationError
 
+from .urls import clean_texts
 from .values import find_class, give_back, hold, hold_loosely
 
 __all__ = ["RecordedError", "held_error", "raised_again"]
@@ -19,9 +20,15 @@ class RecordedError(Exception):
     """Stands for a recorded exception whose class is not there at the replay. Its text names the class."""
 
 
-def held_error(error: BaseException, depth: int = 0) -> dict[str, Any]:
+def held_error(error: BaseException) -> dict[str, Any]:
     """Return the form of an exception on a tape: module, name (qualified), args, text, and if there are any: state
-    (its attributes), marks (how args and state are given back), cause, and exceptions (of a group)."""
+    (its attributes), marks (how args and state are given back), cause, and exceptions (of a group). Errors tell of
+    URLs, whose secrets are removed."""
+    held: dict[str, Any] = clean_texts(_held(error, 0))
+    return held
+
+
+def _held(error: BaseException, depth: int) -> dict[str, Any]:
     kind = type(error)
     held: dict[str, Any] = {"module": kind.__module__, "name": kind.__qualname__, "text": _text_of(error)[:_MAX_TEXT]}
     args, state = _parts(error)
@@ -29,7 +36,7 @@ def held_error(error: BaseException, depth: int = 0) -> dict[str, Any]:
     if isinstance(error, BaseExceptionGroup):
         parts["args"] = [error.message]
         if depth < _MAX_DEPTH:
-            held["exceptions"] = [held_error(each, depth + 1) for each in error.exceptions[:64]]
+            held["exceptions"] = [_held(each, depth + 1) for each in error.exceptions[:64]]
     plain, marks = hold(parts)
     held["args"] = plain["args"]
     if plain["state"]:
@@ -37,7 +44,7 @@ def held_error(error: BaseException, depth: int = 0) -> dict[str, Any]:
     if marks:
         held["marks"] = marks
     if error.__cause__ is not None and depth < _MAX_DEPTH:
-        held["cause"] = held_error(error.__cause__, depth + 1)
+        held["cause"] = _held(error.__cause__, depth + 1)
     return held
 
 

@@ -205,3 +205,10 @@ def test_sleeps_are_short_also_in_the_replay_of_a_recording_with_secrets(rt: Run
         assert getattr(active(), "sleep", 1.0) < 0.1
         with rt.recording():
             assert getattr(active(), "sleep", 1.0) < 0.1
+
+
+def test_what_a_block_raises_is_kept_without_the_secrets_of_urls(rt: Runtime) -> None:
+    session = rt.create_session()
+    with pytest.raises(ValueError, match="s3cr3t"), rt.recording(session=session):
+        raise ValueError("https://host/?api_key=s3cr3t is wrong")
+    assert "s3cr3t" not in repr(tape_of(session).about)

@@ -15,7 +15,7 @@ from greenroom.storage.errors import ReplayError
 from ...tape.errors import held_error, raised_again
 from ...tape.reels import Pending
 from ..cancelled import until_cancelled
-from .secrets import clean_answer_headers, clean_text
+from .secrets import clean_answer_headers
 
 __all__ = ["Exchange", "Replayed", "end_open", "fail", "recorded_head", "recorded_head_async"]
 
@@ -105,7 +105,7 @@ class Exchange:
             self.over = True
             if not isinstance(error, asyncio.CancelledError):
                 self._pending.tick()
-            self._pending.finish({**self._outcome(False), "error": _held_without_secrets(error)})
+            self._pending.finish({**self._outcome(False), "error": held_error(error)})
 
     def _outcome(self, complete: bool) -> dict[str, Any]:
         return {**self._head, "chunks": self._chunks, "gaps": self._gaps, "complete": complete}
@@ -198,7 +198,7 @@ def fail(pending: Pending, error: BaseException, *, sent: bool = False) -> None:
     before, for clients that send and receive in two calls."""
     if not isinstance(error, asyncio.CancelledError):  # nothing is handed to a program that has cancelled
         pending.tick()
-    pending.finish({"error": _held_without_secrets(error), **({"sent": True} if sent else {})})
+    pending.finish({"error": held_error(error), **({"sent": True} if sent else {})})
 
 
 def recorded_head(pending: Pending) -> Mapping[str, Any]:
@@ -227,19 +227,6 @@ def _head(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
             " the function that uses it by a tool (`@greenroom.tool`), whose results are recorded"
         )
     return recorded
-
-
-def _held_without_secrets(error: BaseException) -> dict[str, Any]:
-    held: dict[str, Any] = _without_secrets(held_error(error))
-    return held
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, dict):
-        return {key: _without_secrets(each) for key, each in value.items()}
-    return [_without_secrets(each) for each in value] if isinstance(value, list) else value
 
 
 async def _until_cancelled(recorded: Mapping[str, Any]) -> None:

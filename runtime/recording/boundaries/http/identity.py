@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from .secrets import REDACTED, clean_form, clean_headers, clean_url
+from .secrets import REDACTED, clean_form, clean_headers, clean_multipart, clean_url
 
 __all__ = ["Asked", "ask", "changed_headers", "changed_url", "is_websocket"]
 
@@ -33,10 +33,13 @@ def ask(method: str, url: str, headers: Iterable[tuple[str | bytes, str | bytes]
     identity = body
     if body:
         kind = _content_type(cleaned)
-        if kind.startswith("application/x-www-form-urlencoded"):
+        lowered = kind[:64].lower()
+        if lowered.startswith("application/x-www-form-urlencoded"):
             identity = body = clean_form(body)
-        elif kind.startswith("multipart/") and (found := _BOUNDARY.search(kind)) is not None:
-            identity = body.replace(found[1].encode("latin-1"), b"boundary")
+        elif lowered.startswith("multipart/") and (found := _BOUNDARY.search(kind)) is not None:
+            boundary = found[1].encode("latin-1")
+            body = clean_multipart(body, boundary)
+            identity = body.replace(boundary, b"boundary")
     digest = sha256(f"{method} {clean.identity}\n".encode("utf-8", "surrogatepass"))
     digest.update(identity)
     return Asked(
