@@ -34,6 +34,11 @@ _STAND_INS: Final = (
 )  # fmt: skip
 _OTHERS: Final = {"GEMINI_API_KEY": "GOOGLE_API_KEY", "ANTHROPIC_API_KEY": "ANTHROPIC_AUTH_TOKEN"}
 """Names that serve as well, and of which a client wants no two."""
+_OF_AWS: Final = (
+    "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)  # fmt: skip
+"""Any of them says where the keys of AWS come from."""
 
 
 def missing_credentials(steps: Iterable[Crossing], environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -48,13 +53,19 @@ def missing_credentials(steps: Iterable[Crossing], environment: Mapping[str, str
     return missing
 
 
-def stand_ins(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return variables that let clients of providers be made without a key, for a program that calls nobody."""
-    aws = any(name.startswith("AWS_") and environment[name] for name in environment)
+def stand_ins(environment: Mapping[str, str], steps: Iterable[Crossing] = ()) -> dict[str, str]:
+    """Return variables that let clients of providers be made without a key, for a program that calls nobody. Keys that
+    the program has asked a server of AWS for are answered from its recorded steps."""
+    own_keys = any(environment.get(name) for name in _OF_AWS) or any(map(_gives_keys, steps))
     return {
         name: PLACEHOLDER
         for name in _STAND_INS
         if not environment.get(name)
         and not environment.get(_OTHERS.get(name, ""))
-        and not (aws and name.startswith("AWS_"))
+        and not (own_keys and name.startswith("AWS_"))
     }
+
+
+def _gives_keys(step: Crossing) -> bool:
+    host = (urlsplit(str(step.input.get("url"))).hostname or "") if step.kind == "http" else ""
+    return host.startswith(("169.254.", "sts."))

@@ -92,7 +92,7 @@ def run_replay(
             "replay",
             folder,
             tape_file=tape_file,
-            env={**os.environ, **stand_ins(os.environ)},
+            env={**os.environ, **stand_ins(os.environ, tape.crossings)},
             cwd=_directory(tape),
             hash_seed=hash_seed or _seed(tape),
             strict=strict,

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ...tape.reels import Pending, Reel, active, inside
 from . import Exchange, Replayed, ask, changed_headers, changed_url, fail, recorded_head, recorded_head_async
+from .signing import signed_again
 
 __all__ = ["patch"]
 
@@ -160,8 +161,9 @@ class _Library:
         )
 
     def _changed(self, request: Any, body: bytes, changed: Mapping[str, Any]) -> Any:
-        headers = changed_headers(request.headers.raw, changed)
-        return self._with_body(request, changed.get("body", body), changed_url(str(request.url), changed), headers)
+        body, url = changed.get("body", body), changed_url(str(request.url), changed)
+        headers = signed_again(request.method, url, changed_headers(request.headers.raw, changed), body)
+        return self._with_body(request, body, url, headers)
 
     def _taped(self, pending: Pending, request: Any, response: Any) -> Any:
         extensions = response.extensions

@@ -23,3 +23,5 @@ def test_a_replay_needs_no_key_and_keeps_those_that_are_set() -> None:
     assert "OPENAI_API_KEY" not in stand_ins({"OPENAI_API_KEY": "k"})
     assert "GEMINI_API_KEY" not in stand_ins({"GOOGLE_API_KEY": "k"})
     assert "AWS_ACCESS_KEY_ID" not in stand_ins({"AWS_PROFILE": "me"})
+    assert "AWS_ACCESS_KEY_ID" in stand_ins({"AWS_DEFAULT_REGION": "us-east-1"})
+    assert "AWS_ACCESS_KEY_ID" not in stand_ins({}, [_called("http://169.254.169.254/latest/api/token")])
