@@ -44,7 +44,8 @@ class Calls:
     """Finds recorded crossings, each once.
 
     What fits best is taken: the same input from the same place, the same input from elsewhere, another input from the
-    same place, another input from the same function. Of several that fit alike: one of the same lane, then the oldest.
+    same place, another input from the same function, another input from a function of that name in another file. Of
+    several that fit alike: one of the same lane, then the oldest.
     """
 
     def __init__(self, crossings: Sequence[Crossing], claim: Claim | None = None) -> None:
@@ -111,13 +112,14 @@ class Calls:
 
 _OTHER_INPUT: Final = 4
 """The first level of those with another input."""
-_ANY_LANE: Final = (5, 7)
+_ANY_LANE: Final = (5, 7, 9)
 """The levels of those with another input from any lane."""
 
 
 def _levels(kind: str, name: str, place: str, lane: str, key: bytes) -> tuple[tuple[Any, ...], ...]:
     """Return the keys under which a crossing is indexed, the best fit first."""
     function = function_of(place)
+    called = function.rpartition(" in ")[2]  # in another file, such as that of the program's next version
     return (
         (kind, key, place, lane),
         (kind, key, place),
@@ -127,4 +129,6 @@ def _levels(kind: str, name: str, place: str, lane: str, key: bytes) -> tuple[tu
         (kind, name, place, 0),
         (kind, name, function, lane, 0, 0),
         (kind, name, function, 0, 0, 0, 0),
+        (kind, name, called, lane, 0, 0, 0, 0),
+        (kind, name, called, 0, 0, 0, 0, 0, 0),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from .conftest import CALLS, Programs
 from .models import AGENT
 
@@ -54,6 +56,8 @@ def test_a_program_that_was_edited_is_answered_and_each_drift_is_told(programs: 
     assert "other body.messages[0].content" in err
     found = programs.json("replay", session, code=3)
     assert (found["verdict"], found["drifted"]) == ("drifted", 2)
+    (programs.directory / "next.py").write_text(AGENT.replace("Be kind.", "Be brief."))
+    assert programs("replay", session, "--", sys.executable, "next.py", code=3)[0] == OUT
     _, err = programs("replay", session, "--", *CALLS, "one", code=5)
     assert "exit code 1; when it was recorded 0" in err
 

@@ -38,6 +38,14 @@ def test_the_same_program_gets_all_of_its_recordings_exactly(program: list[Any])
     assert calls.unused() == []
 
 
+def test_the_next_version_of_a_program_in_another_file_is_answered_too() -> None:
+    calls = Calls([crossing(1, "a", "agent.py:1 in ask", "main", 1), crossing(2, "a", "agent.py:9 in tell", "main", 1)])
+    found = calls.take(call("a", "agent_v2.py:12 in tell", "main", 2), strict=False)
+    assert found is not None
+    assert (found.at, found.is_same) == (1, False)
+    assert calls.take(call("a", "agent_v2.py:12 in say", "main", 2), strict=False) is None
+
+
 @given(st.lists(made, max_size=12), st.lists(made, max_size=12), st.booleans())
 def test_each_recording_answers_once_and_the_best_fit_is_taken(recorded: Any, asked: Any, strict: bool) -> None:
     crossings = [crossing(number, *each) for number, each in enumerate(recorded)]
