@@ -17,7 +17,7 @@ CONVERSATION = '{"messages": [{"role": "user", "content": "hello"}, {"role": "as
 
 def test_the_snippets_of_the_readme_run(tmp_path: Path) -> None:
     kinds = [kind for kind, _ in SNIPPETS]
-    assert kinds == ["console", "python", "python", "python", "python", "lua", "python", "console"]
+    assert kinds == ["console", *["python"] * 5, "lua", "python", "console"]
     greenroom = shutil.which("greenroom", path=str(Path(sys.executable).parent))
     assert greenroom is not None, "the greenroom command is not installed"
     (tmp_path / "conversation.jsonl").write_text(CONVERSATION, encoding="utf-8")

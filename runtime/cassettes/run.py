@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +12,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, TypeVar
 
 from greenroom.runtime.recording.boundaries.install import install
+from greenroom.runtime.recording.programs.credentials import stand_ins
 from greenroom.runtime.recording.tape import lanes
 from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
 from greenroom.runtime.recording.tape.player import Player
@@ -36,6 +39,8 @@ class CassetteRun:
         self.tape = tape if tape is not None else Tape({"command": ["pytest", name], "started_at": time.time_ns()})
         self.is_recording = tape is None
         self.player: Player | None = None
+        self._keys: dict[str, str] = {}
+        """What stands for keys of providers in a replay: their clients want one, though nobody is called."""
         self._watched: _Watched | None = None
         self._recorder: Recorder | None = None
 
@@ -47,6 +52,8 @@ class CassetteRun:
             self._recorder = Recorder(_InMemory(self.tape))
             set_process_reel(self._recorder)
         else:
+            self._keys = stand_ins(os.environ)
+            os.environ.update(self._keys)
             self.player = Player(self.tape)
             self._watched = _Watched(self.player, self.tape)
             set_process_reel(self._watched)
@@ -54,6 +61,9 @@ class CassetteRun:
     def end(self) -> None:
         """End the recording or the replay."""
         set_process_reel(None)
+        for name, value in self._keys.items():
+            if os.environ.get(name) == value:
+                del os.environ[name]
         if self._recorder is not None:
             self._recorder.close()
 
@@ -102,8 +112,6 @@ class _Watched:
         frame: FrameType | None = None,
     ) -> Pending:
         """Ask the player."""
-        import sys
-
         with self._lock:
             known = len(self._player.report.drifts)
             pending = self._player.begin(kind, name, input, key=key, frame=frame or sys._getframe(1))
@@ -121,19 +129,30 @@ class _Watched:
         report = self._player.report
         if report.refused is not None:
             yield report.refused
-        told = 0
-        for each in report.drifts:
-            if each.what not in ("drifted", "unused"):
+        changed = self._changed()
+        for (name, place, what), numbers in list(changed.items())[:_MOST_TOLD]:
+            calls = f"call{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}, {name}"
+            yield "\n".join([f"{calls}: not what was recorded at {place}", *what])
+        if len(changed) > _MOST_TOLD:
+            yield f"… and {len(changed) - _MOST_TOLD} other changes"
+        unused = [each for each in report.drifts if each.what == "unused"]
+        if unused:
+            listed = [f"call {each.number}, {each.name}, at {each.place}" for each in unused[:_MOST_TOLD]]
+            more = [f"… and {report.unused - _MOST_TOLD} more"] if report.unused > _MOST_TOLD else []
+            yield "\n".join(["recorded, and not made now:", *listed, *more])
+
+    def _changed(self) -> dict[tuple[str, str, tuple[str, ...]], list[int]]:
+        """Return the numbers of the calls that have changed, by name, place and what is different: a prompt that is
+        sent with each call is told once. A call of a fork that a patch has changed differs in nothing from that of a
+        program with the same change."""
+        found: dict[tuple[str, str, tuple[str, ...]], list[int]] = {}
+        for each in self._player.report.drifts:
+            if each.what != "drifted":
                 continue
-            told += 1
-            if told > _MOST_TOLD:
-                yield f"… and {report.drifted + report.unused - _MOST_TOLD} more"
-                return
-            where = f"call {each.number}, {each.name}"
-            if each.what == "unused":
-                yield f"{where}: recorded at {each.place}, and not made now"
-                continue
-            recorded = self._crossings.get(each.number)
-            given = self._given.get(each.number)
-            lines = changes_between(each.kind, recorded.input, given) if recorded and given is not None else []
-            yield "\n".join([f"{where}: not what was recorded at {each.place}", *(lines or [each.difference])])
+            recorded, given = self._crossings.get(each.number), self._given.get(each.number)
+            lines = [each.difference]
+            if recorded is not None and given is not None:
+                lines = changes_between(each.kind, recorded.input, given)
+            if lines:
+                found.setdefault((each.name, each.place, tuple(lines)), []).append(each.number)
+        return found

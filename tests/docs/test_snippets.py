@@ -15,7 +15,7 @@ from greenroom.runtime import Runtime
 
 DOCS = Path(__file__).parents[2] / "docs"
 SNIPPET = re.compile(r"^```(python|py|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FRAGMENTS = {"bundle", "performance", "security"}
+FRAGMENTS = {"bundle", "failed-at-step-14", "performance", "security"}
 """The pages with snippets that are parts of programs."""
 PAGES = [
     page

@@ -142,7 +142,7 @@ def test_another_prompt_fails_with_what_has_changed(project: pytest.Pytester, mo
     project.makepyfile(agent=agent(model, system="Be strict.", model="gpt-5"))
     result = run(project)
     result.assert_outcomes(failed=1)
-    assert "call 2, POST http://127.0.0.1" in said(result)
+    assert "calls 2, 3, POST http://127.0.0.1" in said(result)
     for line in ("model:", "- gpt-4o", "+ gpt-5", "system:", "- Be kind.", "+ Be strict."):
         assert line in said(result).splitlines()
     assert "--greenroom-record=all" in said(result)
@@ -181,7 +181,30 @@ def test_a_call_that_is_not_made_any_more_is_told(project: pytest.Pytester) -> N
     project.makepyfile(test_refund=TEST.replace('    assert agent.ask("Sure?").startswith("answer 2 to 2")\n', ""))
     result = run(project)
     result.assert_outcomes(failed=1)
-    assert "and not made now" in said(result)
+    assert "recorded, and not made now:" in said(result)
+    assert "call 3, POST http://127.0.0.1" in said(result)
+
+
+def test_a_replay_needs_no_keys(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+
+        def test_before():
+            assert "OPENAI_API_KEY" not in os.environ
+
+        @pytest.mark.greenroom
+        def test_it(greenroom_recording):
+            assert greenroom_recording.is_recording or os.environ["OPENAI_API_KEY"]
+
+        def test_after():
+            assert "OPENAI_API_KEY" not in os.environ
+        """
+    )
+    run(pytester, "--greenroom-record=missing").assert_outcomes(passed=3)
+    run(pytester).assert_outcomes(passed=3)
 
 
 def test_all_records_anew_and_leaves_what_says_the_same(project: pytest.Pytester) -> None:
