@@ -8,8 +8,8 @@ A file beside this one has a function `rows(folder)` which yields a `Row` for ea
         yield Row("put", {"greenroom": lambda: ours.put(…), "SQLite NORMAL": …, "memory": …})
     ```
 
-Sides take turns, round by round, so that what else the machine does hits them alike; the median of rounds is printed,
-and its ratio to greenroom's. `Row.size` is a figure in bytes instead.
+Sides take turns, round by round, so that what else the machine does hits them alike. The median of the rounds is
+printed, and the median of its ratios to greenroom's in the same round. `Row.size` is a figure in bytes instead.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def _seconds(call: Callable[[], object], times: int) -> float:
     return (time.perf_counter() - begun) / times
 
 
-def measured(row: Row) -> dict[str, float]:
-    """Return the median seconds of one call by each side; sides take turns."""
+def measured(row: Row) -> dict[str, list[float]]:
+    """Return the seconds of one call by each side in each round; sides take turns."""
     if row.sizes:
-        return {side: float(size) for side, size in row.sizes.items()}
+        return {side: [float(size)] for side, size in row.sizes.items()}
     times = {}
     for side, call in row.sides.items():
         call()  # the first call opens what the others find open
@@ -59,7 +59,7 @@ def measured(row: Row) -> dict[str, float]:
     for _ in range(ROUNDS):
         for side, call in row.sides.items():
             taken[side].append(_seconds(call, times[side]))
-    return {side: statistics.median(each) for side, each in taken.items()}
+    return taken
 
 
 def _shown(value: float, *, is_size: bool) -> str:
@@ -77,11 +77,13 @@ def table(rows: Iterable[Row]) -> str:
         if list(figures) != heads:
             heads = list(figures)
             lines += ["", "| what | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
-        ours = figures[heads[0]]
-        cells = [
-            _shown(value, is_size=bool(row.sizes)) + ("" if side == heads[0] else f" ({value / ours:.2g}×)")
-            for side, value in figures.items()
-        ]
+        cells = []
+        for side, rounds in figures.items():
+            cell = _shown(statistics.median(rounds), is_size=bool(row.sizes))
+            if side != heads[0]:
+                ratios = [value / ours for value, ours in zip(rounds, figures[heads[0]], strict=True)]
+                cell += f" ({statistics.median(ratios):.2g}×)"
+            cells.append(cell)
         lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines[1:])
 
