@@ -88,7 +88,8 @@ class _Child:
                 reel = self._replay = self._fork(self._sink)
                 self._recorder = self._replay.recorder
             else:
-                reel = self._recorder = Recorder(self._sink)
+                most = 1 if self._is_further else None  # a pool ends its processes whenever it likes
+                reel = self._recorder = Recorder(self._sink, most_reads=most)
             if self.lineage == _FIRST:
                 self._sink.open()
         set_process_reel(reel)
@@ -107,6 +108,7 @@ class _Child:
             process=number,
             claim=claim,
             sleep=options.sleep,
+            answered=self.write_report if self._is_further else None,
         )
 
     def _fork(self, sink: _ProcessSink) -> ForkReel:
@@ -174,8 +176,7 @@ class _Child:
             self._recorder.flush()
         if self._sink is not None:
             self._sink.sync()
-        if self._replay is not None:
-            self._write_report(self._replay)
+        self.write_report()
 
     def end(self) -> None:
         """End the reel. Only the first call counts."""
@@ -189,18 +190,25 @@ class _Child:
         set_process_reel(None)
         if self._replay is not None:
             self._replay.end()
-            self._write_report(self._replay)
+            self.write_report()
         elif self._recorder is not None:
             self._recorder.close()
 
-    def _write_report(self, reel: Player | ForkReel) -> None:
+    def write_report(self) -> None:
         """Write the report of a replay as it stands."""
-        report = reel.report.to_dict()
-        report["live"] = getattr(reel, "live", 0)
+        if self._replay is None:
+            return
+        report = self._replay.report.to_dict()
+        report["live"] = getattr(self._replay, "live", 0)
         path = os.path.join(self.options.folder, f"{self.lineage}.report")
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(report, file)
         os.replace(f"{path}.new", path)
+
+    @property
+    def _is_further(self) -> bool:
+        """Whether another process of the run has started this one, and may end it at any time."""
+        return self.lineage != _FIRST
 
 
 class _ProcessSink:
@@ -249,11 +257,13 @@ class _ProcessSink:
             spool.crossing(self._redactor.crossing(crossing) if self._redactor is not None else crossing)
 
     def reads(self, reads: Reads) -> None:
-        """Hold reads for the next crossing."""
+        """Hold reads for the next crossing; those of a further process are appended at once."""
         if not self._is_left:
             spool = self.open()
             reads.process = self.number
             spool.reads(self._redactor.reads(reads) if self._redactor is not None else reads)
+            if self.number:
+                spool.sync()
 
     def sync(self) -> None:
         """Append what is held."""
@@ -332,7 +342,8 @@ def _end_with(child: _Child) -> None:
     _call_before("_exit", _end)
     _call_before("execv", _flush)  # it may fail, and then the program goes on
     _call_before("execve", _flush)
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    # Only in the first process: a handler in Python may come too late for one that waits in C, as workers of pools do.
+    if child.lineage == _FIRST and _is_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminated)
 
 
@@ -345,7 +356,13 @@ def _before_fork() -> None:
     _reserved.lineage = _child.next_lineage() if _child is not None else _FIRST
 
 
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def _in_forked() -> None:
+    if _is_main_thread() and signal.getsignal(signal.SIGTERM) is _terminated:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if _child is not None:
         lineage = _reserved.lineage
         child = _child.forked(lineage)

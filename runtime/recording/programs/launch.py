@@ -96,7 +96,7 @@ def run(
     before = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = f"{_BOOTSTRAP}{os.pathsep}{before}" if before else _BOOTSTRAP
     code = _run(command, environment, cwd, poll, stdout, stderr)
-    if not has_begun(spool_dir):
+    if not has_begun(spool_dir) or (code == _NOT_STARTED and Path(spool_dir, "not-started").exists()):
         raise _not_begun(command, code, environment)
     if mode == "replay":
         _report_unused(options.folder, tape)

@@ -53,6 +53,7 @@ class Player:
         claim: Claim | None = None,
         sleep: float = _SLEEP,
         redactor: Redactor | None = None,
+        answered: Callable[[], None] | None = None,
     ) -> None:
         """Make a player. With `strict`, nothing is answered that was recorded for another input. `patience` is how many
         seconds an answer waits for others that came before it when they were recorded. `process` says whose part of a
@@ -63,8 +64,9 @@ class Player:
         of a pool does which work is not the same in each run.
 
         `sleep` is the part of its sleeps that the program sleeps. `redactor` removes secrets from what is asked, by
-        default by the rules that are kept with the recording."""
+        default by the rules that are kept with the recording. `answered` is called after each answer."""
         self.sleep = sleep
+        self._answered = answered
         self.report = ReplayReport()
         self.about = tape.about
         self._redactor = redactor if redactor is not None else redactor_of(tape.about)
@@ -152,6 +154,8 @@ class Player:
         else:
             report.tell(self._drift(call, crossing, "drifted", difference(crossing.input, call.input)))
         self._order.begin(found.at)
+        if self._answered is not None:
+            self._answered()
         return Played(self, found.at, crossing)
 
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:

@@ -37,9 +37,18 @@ class Recorder:
     A sink that raises ends the recording, not the program: the error is logged and stands in `failure`.
     """
 
-    def __init__(self, sink: Sink, *, process: int = 0, after_number: int = 0, after_tick: int = 0) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        process: int = 0,
+        after_number: int = 0,
+        after_tick: int = 0,
+        most_reads: int | None = None,
+    ) -> None:
         """Make a recorder for one process. `after_number` and `after_tick` are the last ones that are on the tape
-        already, when a fork goes on with it."""
+        already, when a fork goes on with it. `most_reads` is how many reads wait for a crossing."""
+        self._most_reads = _MOST_READS if most_reads is None else most_reads
         self.failure: Exception | None = None
         """Why the recording ended early, if it did."""
         self._sink = sink
@@ -90,7 +99,7 @@ class Recorder:
         value = live()
         reads = self._reads
         reads.append((kind, name, place_of(code, line), current().name, value))
-        if len(reads) >= _MOST_READS:
+        if len(reads) >= self._most_reads:
             self.flush()
         return value
 
@@ -98,7 +107,7 @@ class Recorder:
         """Put the value of a read on the tape."""
         reads = self._reads
         reads.append((kind, name, place, current().name, value))
-        if len(reads) >= _MOST_READS:
+        if len(reads) >= self._most_reads:
             self.flush()
 
     def next_tick(self) -> int:

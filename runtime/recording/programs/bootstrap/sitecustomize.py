@@ -37,7 +37,9 @@ def _start() -> None:
     except ImportError as error:
         lineage = os.environ.get("GREENROOM_RECORDING_LINEAGE")
         if lineage:
-            _leave_mark(told, lineage)  # a tool of the program, in a Python of its own: it runs as any other process
+            _leave_mark(
+                told, f"{lineage}.unrecorded"
+            )  # a tool of the program, in a Python of its own: it runs as any other process
             return
         sys.stderr.write(
             f"greenroom: the program's Python, {sys.executable}, cannot import greenroom ({error}): install it there"
@@ -53,15 +55,16 @@ def _start() -> None:
         sys.stderr.write("greenroom: the program was not run, since it cannot be recorded or replayed:\n")
         traceback.print_exc()
         sys.stderr.flush()
+        _leave_mark(told, "not-started")
         os._exit(70)
 
 
-def _leave_mark(told: str, lineage: str) -> None:
-    """Say in the folder of the run that this process is not recorded."""
+def _leave_mark(told: str, name: str) -> None:
+    """Say in the folder of the run that this process is not recorded, or was not run."""
     import json
 
     try:
-        with open(os.path.join(json.loads(told)["folder"], f"{lineage}.unrecorded"), "a", encoding="utf-8") as file:
+        with open(os.path.join(json.loads(told)["folder"], name), "a", encoding="utf-8") as file:
             file.write(f"{sys.executable}\n")
     except (OSError, ValueError, KeyError):
         return
