@@ -18,6 +18,7 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
 from .model import Crossing, Reads, key_of
+from .writings import clean_writings
 
 __all__ = ["MARK", "REDACTED", "Redactor", "redactor_of"]
 
@@ -110,7 +111,12 @@ class Redactor:
         return cleaned
 
     def text(self, text: str) -> str:
-        """Return a text without what the expressions match. Never raises."""
+        """Return a text without what the expressions match, also in the writings of JSON and URLs. Never raises."""
+        if self._joined is None and self._also is None:
+            return text
+        return clean_writings(self._as_written(text), self._as_written)
+
+    def _as_written(self, text: str) -> str:
         if self._joined is not None:
             text = self._joined.sub(REDACTED, text)
         return self._also(text) if self._also is not None else text
@@ -184,6 +190,9 @@ class Redactor:
         coding = _coding(outcome.get("headers"))
         if not coding and not self._steps and self._also is None and self._joined is not None:
             cleaned = self._chunks_by_pattern(chunks, body)
+            joined = b"".join(cleaned)
+            if (content := self._bytes(joined)) != joined:
+                cleaned = [content]
         else:
             plain = _decoded(body, coding) if coding else body
             content = REDACTED.encode() if plain is None else self._content(plain)

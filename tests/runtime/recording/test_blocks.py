@@ -212,3 +212,31 @@ def test_what_a_block_raises_is_kept_without_the_secrets_of_urls(rt: Runtime) ->
     with pytest.raises(ValueError, match="s3cr3t"), rt.recording(session=session):
         raise ValueError("https://host/?api_key=s3cr3t is wrong")
     assert "s3cr3t" not in repr(tape_of(session).about)
+
+
+def test_a_chunk_that_is_all_secret_does_not_end_the_response_of_a_replay(rt: Runtime, url: str) -> None:
+    def program() -> bytes:
+        read = bytearray()
+        with urlopen(url) as response:
+            while part := response.read(2):
+                read += part
+        return bytes(read)
+
+    with rt.recording(redact="net") as session:
+        assert program() == b"onetwo"
+    (crossing,) = tape_of(session).crossings
+    assert b"".join(crossing.outcome["chunks"]) == b"o[redacted]wo"
+    assert b"" in crossing.outcome["chunks"]
+    with rt.replaying(session, strict=True):
+        assert program() == b"o[redacted]wo"
+
+
+def test_a_secret_that_no_rule_tells_of_is_still_matched_in_a_strict_replay(rt: Runtime, counter: Counter) -> None:
+    with rt.recording(redact=["hunter2"]) as session:
+        told = [counter.count("my password is hunter2, not hunter1"), counter.count("hunter2!")]
+    with rt.replaying(session, strict=True) as replaying:
+        again = [counter.count("my password is hunter2, not hunter1"), counter.count("hunter2!")]
+    assert again == [each.replace("hunter2", "[redacted]") for each in told]
+    assert replaying.report.is_exact
+    with rt.replaying(session, strict=True), pytest.raises(ReplayError):
+        counter.count("my password is hunter2, not hunter3")

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given as given_by
+from hypothesis import strategies as st
 
 from greenroom.runtime import Runtime, ValidationError
 from greenroom.runtime.recording.journal.reading import tape_of
@@ -172,3 +174,37 @@ def test_what_has_no_secret_stays_the_same_object() -> None:
 def test_rules_that_are_none_are_refused(rules: Any) -> None:
     with pytest.raises(ValidationError, match=r"^redact: "):
         Redactor(rules)
+
+
+WRITTEN: list[tuple[str, bytes]] = [
+    ("JSON", json.dumps({"a": 'päss"1/2', "b": "x"}).encode()),
+    ("JSON in JSON", json.dumps({"arguments": json.dumps({"a": ['päss"1/2']}), "quote": 'a " b'}).encode()),
+    ("an event of a stream", b"data: " + json.dumps({"a": 'päss"1/2'}).encode() + b"\n\n"),
+    ("JSON that escapes slashes", rb'{"a": "p\u00E4ss\"1\/2"}'),
+    ("a form", b"a=p%C3%A4ss%221%2F2&b=x"),
+    ("UTF-8", 'a päss"1/2 b'.encode()),
+]
+
+
+@pytest.mark.parametrize(("how", "body"), WRITTEN, ids=[how for how, _ in WRITTEN])
+def test_a_secret_is_one_however_it_is_written(how: str, body: bytes) -> None:
+    given = replace(crossing(1, body, [body[:9], body[9:]], [1, 2]), name="POST https://host/p%C3%A4ss%221%2f2")
+    given = replace(given, input={**given.input, "url": "https://host/?q=p%C3%A4ss%221%2F2&r=1"})
+    redactor = Redactor('päss"1/2')
+    cleaned = redactor.crossing(given)
+    for part in (cleaned.input["body"], b"".join(cleaned.outcome["chunks"])):
+        assert b"[redacted]" in part
+        assert b"ss" not in part
+    assert cleaned.input["url"] == "https://host/?q=[redacted]&r=1"
+    assert cleaned.name == "POST https://host/[redacted]"
+    assert redactor.asked("http", given.name, given.input, None)[1] == cleaned.input
+
+
+def test_a_space_of_a_form_is_a_plus() -> None:
+    assert Redactor("my secret").text("a=my+secret&b=1+1") == "a=[redacted]&b=1+1"
+
+
+@given_by(st.text(), st.sampled_from(["\\", '"', "%41", "+", "\\u00e4", "\\ud800"]))
+def test_texts_without_secrets_stay_as_they_are(text: str, more: str) -> None:
+    given_text = text + more + text
+    assert Redactor("s3cr3t-nowhere").text(given_text) == given_text

@@ -162,7 +162,8 @@ class Replayed:
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._recorded["chunks"]:
             self._pending.tick()
-            yield chunk
+            if chunk:  # else all of it was redacted, and on the wire nothing is the end
+                yield chunk
         if (error := self._recorded.get("error")) is not None:
             self._over = True
             self._pending.tick()
@@ -174,7 +175,8 @@ class Replayed:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self._recorded["chunks"]:
             await self._pending.atick()
-            yield chunk
+            if chunk:
+                yield chunk
         if (error := self._recorded.get("error")) is not None:
             await _until_cancelled(self._recorded)
             self._over = True

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from ..model import Crossing, key_of
 from ..sites import function_of
 from .difference import difference
+from .redacted import fits_redacted
 
 __all__ = ["Call", "Calls", "Claim", "Found"]
 
@@ -55,6 +57,7 @@ class Calls:
         self._claim = claim
         self._used = [False] * len(crossings)
         self._index: dict[tuple[Any, ...], deque[int]] = {}
+        self._redacted = deque(at for at, crossing in enumerate(crossings) if crossing.input.get("redacted") is True)
         for at, crossing in enumerate(crossings):
             key = crossing.key or key_of(crossing.kind, crossing.name, crossing.input)
             for each in _levels(crossing.kind, crossing.name, crossing.place, crossing.lane, key):
@@ -64,6 +67,8 @@ class Calls:
         """Return the crossing that fits a call best, and use it up. None if there is none. With `strict`, only one of
         the same input fits; with `own_lane`, one of another input only if it is of the same lane."""
         for level, key in enumerate(_levels(call.kind, call.name, call.place, call.lane, call.key)):
+            if level == _OTHER_INPUT and self._redacted and (found := self._take_redacted(call)) is not None:
+                return found
             if strict and level >= _OTHER_INPUT:
                 return None
             if own_lane and level in _ANY_LANE:
@@ -76,6 +81,25 @@ class Calls:
                     if self._claim is not None and not self._claim(self._crossings[at]):
                         continue
                     return Found(at, level < _OTHER_INPUT, self._crossings[at].place == call.place)
+        return None
+
+    def _take_redacted(self, call: Call) -> Found | None:
+        """Return a crossing of the same input but for what was redacted, and use it up."""
+        while self._redacted and self._used[self._redacted[0]]:
+            self._redacted.popleft()
+        fitting: list[tuple[bool, bool, int]] = []
+        for at in islice(self._redacted, _LOOKED_AT):
+            crossing = self._crossings[at]
+            if self._used[at] or crossing.kind != call.kind or not fits_redacted(crossing.name, call.name):
+                continue
+            if fits_redacted(crossing.input, call.input):
+                fitting.append((crossing.place != call.place, crossing.lane != call.lane, at))
+                if fitting[-1][:2] == (False, False):
+                    break
+        for other_place, _, at in sorted(fitting):
+            self._used[at] = True
+            if self._claim is None or self._claim(self._crossings[at]):
+                return Found(at, True, not other_place)
         return None
 
     def unused(self) -> list[Crossing]:
