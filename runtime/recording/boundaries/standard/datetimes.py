@@ -19,6 +19,7 @@ __all__ = ["patch_datetime"]
 
 _PATCHED: Final = "__greenroom_original__"
 _MICRO: Final = 1_000_000
+"""Microseconds in a second. The quotient is exact enough for each microsecond until the year 2106."""
 
 
 def patch_datetime(module: ModuleType) -> None:
@@ -57,7 +58,7 @@ def _now(original: Any, module: ModuleType) -> Any:
             frame = _getframe(1)
             if is_own(frame.f_code):
                 stamp = reel.read("clock", "datetime.now", frame.f_code, frame.f_lineno, microseconds)
-                return cls.fromtimestamp(stamp // _MICRO, tz).replace(microsecond=stamp % _MICRO)
+                return cls.fromtimestamp(stamp / _MICRO, tz)
         return original(cls, tz)
 
     microseconds = _microseconds()
@@ -73,8 +74,7 @@ def _utcnow(original: Any, module: ModuleType) -> Any:
             frame = _getframe(1)
             if is_own(frame.f_code):
                 stamp = reel.read("clock", "datetime.utcnow", frame.f_code, frame.f_lineno, microseconds)
-                at = cls.fromtimestamp(stamp // _MICRO, utc)
-                return at.replace(microsecond=stamp % _MICRO, tzinfo=None)
+                return cls.fromtimestamp(stamp / _MICRO, utc).replace(tzinfo=None)
         return original(cls)
 
     microseconds = _microseconds()
