@@ -21,4 +21,11 @@ async def until_cancelled(outcome: Mapping[str, Any]) -> None:
         return
     import asyncio
 
-    await asyncio.sleep(_LONGEST)
+    # Not `asyncio.sleep`: a replay shortens sleeps.
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    timer = loop.call_later(_LONGEST, over.set_result, None)
+    try:
+        await over
+    finally:
+        timer.cancel()

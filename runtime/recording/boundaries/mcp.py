@@ -22,7 +22,7 @@ from greenroom.runtime.recording.tape.reels import Pending, Reel, active, inside
 from greenroom.runtime.recording.tape.values import give_back, hold, hold_loosely
 
 from .cancelled import until_cancelled
-from .mcp_transports import label_of, patch_transport, permit_live
+from .mcp_transports import label_of, patch_transport, permit_live, sessions_are_known
 
 __all__ = ["patch"]
 
@@ -42,7 +42,7 @@ def patch(module: ModuleType) -> None:
     """Record the client sessions, or the transport, of a module of `mcp`. Patching again does nothing."""
     match module.__name__:
         case "mcp.client.session":
-            if not isinstance(module.ClientSession.__dict__.get(_BOUND), property):
+            if sessions_are_known() and not isinstance(module.ClientSession.__dict__.get(_BOUND), property):
                 module.ClientSession._dispatcher = property(_dispatcher_of, _set_dispatcher)
         case "mcp.client.subscriptions":
             if not hasattr(module.Subscription.__anext__, "__wrapped__"):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.util import find_spec
 from pathlib import PurePath
 from types import ModuleType
 from typing import Any, Final
@@ -16,8 +18,9 @@ from urllib.parse import urlsplit
 
 from greenroom.runtime.recording.tape.errors import raised_again
 from greenroom.runtime.recording.tape.reels import Pending, active, inside
+from greenroom.storage.errors import ReplayError
 
-__all__ = ["label_of", "patch_transport", "permit_live"]
+__all__ = ["label_of", "patch_transport", "permit_live", "sessions_are_known"]
 
 Open = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -41,15 +44,35 @@ def permit_live(dispatcher: Any) -> None:
 
 def patch_transport(module: ModuleType) -> None:
     """Record the opening of the transports of a module. Patching again does nothing."""
+    known: list[tuple[Any, str, Callable[..., str]]]
     match module.__name__:
         case "mcp.client.stdio":
-            _replace(module.stdio_client, "stdio", _label_of_command)
+            known = [(getattr(module, "stdio_client", None), "stdio", _label_of_command)]
         case "mcp.client.streamable_http":
-            _replace(module.streamable_http_client, "http", _label_of_url)
+            names = ("streamable_http_client", "streamablehttp_client")  # the second in 1.x
+            known = [(getattr(module, name, None), "http", _label_of_url) for name in names]
         case "mcp.client.sse":
-            _replace(module.sse_client, "sse", _label_of_url)
-        case "mcp.client._memory":
-            _replace(module.InMemoryTransport._connect, "memory", _label_of_server)
+            known = [(getattr(module, "sse_client", None), "sse", _label_of_url)]
+        case _:
+            kind = getattr(module, "InMemoryTransport", None)
+            known = [(getattr(kind, "_connect", None), "memory", _label_of_server)]
+    for factory, transport, label in known:
+        if "func" in getattr(getattr(factory, "__code__", None), "co_freevars", ()):
+            _replace(factory, transport, label)
+
+
+def sessions_are_known() -> bool:
+    """Return whether the sessions of this version of `mcp` hand their requests to a dispatcher, as they do from 2.0."""
+    return find_spec("mcp.shared.dispatcher") is not None
+
+
+def _require_known(*, in_replay: bool) -> None:
+    if sessions_are_known():
+        return
+    told = "requests of MCP sessions are recorded with the package mcp from 2.3, and this one is older: upgrade it"
+    if in_replay:
+        raise ReplayError(f"{told}, and record anew; no server is called in a replay")
+    warnings.warn(f"{told}. The program goes on, and cannot be replayed", RuntimeWarning, stacklevel=2)
 
 
 def _replace(factory: Any, transport: str, label: Callable[..., str]) -> None:
@@ -73,6 +96,7 @@ def _replace(factory: Any, transport: str, label: Callable[..., str]) -> None:
         name = label(*args, **kwargs)
         pending = reel.begin("mcp", f"connect {name}", {"server": name, "method": "connect", "transport": transport})
         recorded = pending.recorded
+        _require_known(in_replay=recorded is not None)
         if recorded is not None:
             await pending.atick()
             if (error := recorded.get("error")) is not None:
