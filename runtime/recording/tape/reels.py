@@ -4,7 +4,7 @@ from it. Boundaries ask for it, and know nothing else of recording."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Final, Protocol, TypeVar
@@ -104,11 +104,18 @@ def scoped() -> Reel | None:
     return None if reel is _UNSET else reel
 
 
-@contextmanager
-def inside() -> Iterator[None]:
+class _Inside:
+    """A block inside a boundary. A class, since a generator would cost each call more than all else here."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _scoped.set(None)
+
+    def __exit__(self, *_: object) -> None:
+        _scoped.reset(self._token)
+
+
+def inside() -> AbstractContextManager[None]:
     """Run what stands inside a boundary: the outermost one records, nothing in it does."""
-    token = _scoped.set(None)
-    try:
-        yield
-    finally:
-        _scoped.reset(token)
+    return _Inside()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import ref
 
 from greenroom.storage.errors import ReplayError
 
@@ -50,7 +50,7 @@ class Exchange:
         self._last = perf_counter_ns()
         self.over = False
         pending.watch(self.so_far)
-        _open.add(self)
+        _open[id(self)] = ref(self)
 
     @property
     def has_chunks(self) -> bool:
@@ -87,7 +87,7 @@ class Exchange:
     def end(self, complete: bool) -> None:
         """Put all of it on the tape. `complete` is whether the transport had no more to give."""
         if not self.over:
-            self.over = True
+            self._is_over()
             self._pending.finish(self._outcome(complete or self._all_is_there()))
 
     def so_far(self) -> dict[str, Any]:
@@ -96,16 +96,20 @@ class Exchange:
 
     def upgraded(self) -> None:
         """Put on the tape that the connection became a websocket, whose messages are not recorded."""
-        self.over = True
+        self._is_over()
         self._pending.finish({**self._outcome(False), "upgraded": True})
 
     def fail(self, error: BaseException) -> None:
         """Put what came on the tape, and the error with which it broke off."""
         if not self.over:
-            self.over = True
+            self._is_over()
             if not isinstance(error, asyncio.CancelledError):
                 self._pending.tick()
             self._pending.finish({**self._outcome(False), "error": held_error(error)})
+
+    def _is_over(self) -> None:
+        self.over = True
+        _open.pop(id(self), None)
 
     def _outcome(self, complete: bool) -> dict[str, Any]:
         return {**self._head, "chunks": self._chunks, "gaps": self._gaps, "complete": complete}
@@ -124,14 +128,16 @@ class Exchange:
                 self.end(False)
 
 
-_open: Final[WeakSet[Exchange]] = WeakSet()
+_open: Final[dict[int, ref[Exchange]]] = {}
 
 
 def end_open() -> None:
     """Put responses on the tape that the program has not read to their end, when the process ends."""
-    for each in list(_open):
-        with suppress(Exception):
-            each.end(False)
+    for each in list(_open.values()):
+        exchange = each()
+        if exchange is not None:
+            with suppress(Exception):
+                exchange.end(False)
 
 
 atexit.register(end_open)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -40,12 +39,10 @@ def ask(method: str, url: str, headers: Iterable[tuple[str | bytes, str | bytes]
             boundary = found[1].encode("latin-1")
             body = clean_multipart(body, boundary)
             identity = body.replace(boundary, b"boundary")
-    digest = sha256(f"{method} {clean.identity}\n".encode("utf-8", "surrogatepass"))
-    digest.update(identity)
     return Asked(
         f"{method} {clean.name}",
         {"method": method, "url": clean.url, "headers": cleaned, "body": body},
-        digest.digest()[:16],
+        f"{method} {clean.identity}\n".encode("utf-8", "surrogatepass") + identity,
     )
 
 

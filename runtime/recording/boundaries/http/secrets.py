@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...tape.urls import REDACTED, clean_text, clean_url, is_secret_name
 
@@ -67,12 +67,12 @@ def clean_multipart(body: bytes, boundary: bytes) -> bytes:
 
 def clean_headers(headers: Iterable[tuple[str | bytes, str | bytes]]) -> list[list[str]]:
     """Return the headers of a request as they stand on a tape, without secrets."""
-    return _cleaned(_request_header, headers)
+    return list(map(_request_header, headers))
 
 
 def clean_answer_headers(headers: Iterable[tuple[str | bytes, str | bytes]]) -> list[list[str]]:
     """Return the headers of a response as they stand on a tape, without secrets."""
-    return _cleaned(_answer_header, headers)
+    return list(map(_answer_header, headers))
 
 
 def text_of(value: str | bytes) -> str:
@@ -80,50 +80,47 @@ def text_of(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-class _Header(NamedTuple):
-    name: str
-    clean: Callable[[str], str] | None
-    """Removes the secret from a value; None if it holds none."""
+Clean = Callable[[str], str]
 
 
-def _cleaned(
-    header_of: Callable[[str | bytes], _Header], headers: Iterable[tuple[str | bytes, str | bytes]]
-) -> list[list[str]]:
-    found = []
-    for name, value in headers:
-        text, clean = header_of(name)
-        plain = value.decode("latin-1") if type(value) is bytes else str(value)
-        found.append([text, plain if clean is None else clean(plain)])
-    return found
+@lru_cache(maxsize=4096)
+def _request_header(header: tuple[str | bytes, str | bytes]) -> list[str]:
+    """Return a header as it stands on a tape. Most are the same in each request: such share one list."""
+    name, value = text_of(header[0]), text_of(header[1])
+    clean = _of_request(name.lower())
+    return [name, value if clean is None else clean(value)]
 
 
-@lru_cache(maxsize=1024)
-def _request_header(name: str | bytes) -> _Header:
-    text = text_of(name)
-    lowered = text.lower()
-    if lowered in ("authorization", "proxy-authorization"):
-        return _Header(text, _clean_authorization)
-    if lowered == "cookie":
-        return _Header(text, _clean_cookies)
-    if lowered in _URL_HEADERS:
-        return _Header(text, _clean_location)
-    if lowered == "sec-websocket-protocol":
-        return _Header(text, _clean_protocols)
-    secret = _SECRET_HEADER.search(lowered) is not None and lowered not in _PLAIN_HEADERS
-    return _Header(text, _clean_all if secret else None)
+@lru_cache(maxsize=4096)
+def _answer_header(header: tuple[str | bytes, str | bytes]) -> list[str]:
+    name, value = text_of(header[0]), text_of(header[1])
+    clean = _of_answer(name.lower())
+    return [name, value if clean is None else clean(value)]
 
 
 @lru_cache(maxsize=1024)
-def _answer_header(name: str | bytes) -> _Header:
-    text = text_of(name)
-    lowered = text.lower()
-    if lowered == "set-cookie":
-        return _Header(text, _clean_set_cookie)
-    if lowered in _URL_HEADERS:
-        return _Header(text, _clean_location)
-    if lowered in ("link", "refresh"):
-        return _Header(text, clean_text)
-    return _Header(text, _clean_all if _SECRET_ANSWER_HEADER.search(lowered) is not None else None)
+def _of_request(name: str) -> Clean | None:
+    """Return what removes the secret from the value of a header; None if it holds none."""
+    if name in ("authorization", "proxy-authorization"):
+        return _clean_authorization
+    if name == "cookie":
+        return _clean_cookies
+    if name in _URL_HEADERS:
+        return _clean_location
+    if name == "sec-websocket-protocol":
+        return _clean_protocols
+    return _clean_all if _SECRET_HEADER.search(name) is not None and name not in _PLAIN_HEADERS else None
+
+
+@lru_cache(maxsize=1024)
+def _of_answer(name: str) -> Clean | None:
+    if name == "set-cookie":
+        return _clean_set_cookie
+    if name in _URL_HEADERS:
+        return _clean_location
+    if name in ("link", "refresh"):
+        return clean_text
+    return _clean_all if _SECRET_ANSWER_HEADER.search(name) is not None else None
 
 
 def _clean_all(_: str) -> str:
