@@ -32,7 +32,7 @@ PROGRAMS = {
     "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
 }
 if not any(each.name == "greenroom" for each in entry_points(group="pytest11")):
-    PROGRAMS["pytest"] += ["-p", "greenroom.runtime.recording.pytest_plugin"]
+    PROGRAMS["pytest"] += ["-p", "greenroom.runtime.cassettes.plugin"]
 
 
 class Models:
