@@ -71,7 +71,6 @@ def blame(
       greenroom blame 1a2b3c --check 'grep -q 42' --steps 3-9 --max-cost 2
     """
     from greenroom.runtime.recording.journal.reading import tape_of
-    from greenroom.runtime.recording.programs.steps import in_order
     from greenroom.runtime.recording.searching.blaming import Blaming
 
     if not check:
@@ -81,7 +80,7 @@ def blame(
         take_leftovers_of(runtime)
         found = the_session(runtime, session)
         if not assume_credentials:
-            check_credentials(in_order(tape_of(found).crossings), 0)
+            check_credentials(tape_of(found), 0)
         blaming = Blaming(
             runtime.path,
             found,

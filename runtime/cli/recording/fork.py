@@ -19,7 +19,7 @@ from .words import CommandOrNone, name_of
 
 if TYPE_CHECKING:
     from greenroom.runtime.recording.patches.grammar import Patch
-    from greenroom.runtime.recording.tape.model import Crossing
+    from greenroom.runtime.recording.tape.model import Crossing, Tape
 
 __all__ = ["check_credentials", "fork"]
 
@@ -90,7 +90,7 @@ def fork(
         given += _edited(steps, at) if edit else []
         planned = plan(given, steps, at)
         if not assume_credentials:
-            check_credentials(steps, at)
+            check_credentials(tape, at)
         wanted = command or tape.about.get("command")
         if not wanted:
             raise InvalidOperation("this recording is of a part of a program: say which to run, with -- CMD")
@@ -134,14 +134,20 @@ def _edited(steps: Sequence[Crossing], at: int) -> list[Patch]:
     return changes
 
 
-def check_credentials(steps: Sequence[Crossing], at: int) -> None:
-    """Raise InvalidOperation if no key is set for a server that is called after a step."""
-    from greenroom.runtime.recording.programs.credentials import missing_credentials
+def check_credentials(tape: Tape, at: int) -> None:
+    """Raise InvalidOperation if no key is set for a server that is called after a step, or if one that the recorded
+    program has read is not set any more."""
+    from greenroom.runtime.recording.programs.credentials import missing_credentials, unset_credentials
+    from greenroom.runtime.recording.programs.steps import in_order
 
+    steps = in_order(tape.crossings)
     missing = missing_credentials(steps[at:] or steps, os.environ)
-    if missing:
-        told = "; ".join(f"{host} needs {' or '.join(names)}" for host, names in missing.items())
+    told = [f"{host} needs {' or '.join(names)}" for host, names in missing.items()]
+    known = {name for names in missing.values() for name in names}
+    unset = unset_credentials(tape.about.get("credentials") or (), os.environ)
+    told += [f"the recorded program has read {name}" for name in unset if name not in known]
+    if told:
         raise InvalidOperation(
-            f"step {at + 1} and what follows is called live, and no key is set: {told}. Nothing was run. Set it, or use"
-            " --assume-credentials if the program gets its keys elsewhere"
+            f"step {at + 1} and what follows is called live, and no key is set: {'; '.join(told)}. Nothing was run. Set"
+            " it, or use --assume-credentials if the program gets its keys elsewhere"
         )

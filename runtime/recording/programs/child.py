@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.runtime.recording.boundaries import install
 from greenroom.runtime.recording.boundaries.standard import process as processes
+from greenroom.runtime.recording.boundaries.standard.environment import credentials_read
 from greenroom.runtime.recording.tape import sites
 from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
 from greenroom.runtime.recording.tape.recorder import Recorder
@@ -184,9 +185,12 @@ class _Child:
             return
         self.is_over = True
         self.flush()
-        error = getattr(sys, "last_value", None)
-        if self._sink is not None and isinstance(error, BaseException):
-            self._sink.about({"exception": type(error).__qualname__, "process": self._sink.number})
+        if self._sink is not None:
+            last: dict[str, Any] = {"process": self._sink.number, "credentials": credentials_read()}
+            error = getattr(sys, "last_value", None)
+            if isinstance(error, BaseException):
+                last["exception"] = type(error).__qualname__
+            self._sink.about(last)
         set_process_reel(None)
         if self._replay is not None:
             self._replay.end()

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from greenroom.runtime.recording.tape.model import Crossing
 
-__all__ = ["PLACEHOLDER", "missing_credentials", "stand_ins"]
+__all__ = ["PLACEHOLDER", "missing_credentials", "stand_ins", "unset_credentials"]
 
 PLACEHOLDER: Final = "not-a-key-this-is-an-offline-replay"
 """Stands for a key in a replay: clients ask for one before they are called, and no call goes out."""
@@ -51,6 +51,13 @@ def missing_credentials(steps: Iterable[Crossing], environment: Mapping[str, str
         if names and not any(environment.get(name) for name in names):
             missing[host] = names
     return missing
+
+
+def unset_credentials(read: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """Return the variables with keys that a program has read, and that are not set any more. Keys of AWS come from
+    other places too."""
+    of_aws = any(environment.get(name) for name in _OF_AWS)
+    return [name for name in read if not environment.get(name) and not (of_aws and name.startswith("AWS_"))]
 
 
 def stand_ins(environment: Mapping[str, str], steps: Iterable[Crossing] = ()) -> dict[str, str]:

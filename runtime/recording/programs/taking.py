@@ -55,6 +55,8 @@ class Taker:
         self._reads: Counter[int] = Counter()
         self.crossings = 0
         """How many crossings were taken in here."""
+        self._told_last: dict[str, Any] = {}
+        """What the first process has said of itself at its end."""
         if run is not None:
             self._go_on(run)
         elif runs := runs_of(JournalSource(session._runtime.core, session.id)):
@@ -84,8 +86,11 @@ class Taker:
 
     def _record(self, record: Crossing | Reads | dict[str, Any]) -> None:
         if isinstance(record, dict):
-            if self._sink is None and not record.get("process"):
-                self._begin(record)
+            if not record.get("process"):
+                if self._sink is None:
+                    self._begin(record)
+                elif "lineage" not in record:
+                    self._told_last |= {name: told for name, told in record.items() if name != "process"}
             return
         sink = self._sink if self._sink is not None else self._begin({})
         if isinstance(record, Reads):
@@ -107,7 +112,7 @@ class Taker:
         too."""
         self.take()
         sink = self._sink if self._sink is not None else self._begin({})
-        sink.end(about)
+        sink.end(self._told_last | about)
         if self._understanding is not None:
             self._understanding.go_on()
 

@@ -13,7 +13,7 @@ from ...tape.reels import active
 from ...tape.sites import is_own
 from .randomness import patch_urandom
 
-__all__ = ["HELD_BACK", "patch_os"]
+__all__ = ["HELD_BACK", "credentials_read", "patch_os"]
 
 HELD_BACK: Final = {"secret": True}
 """What stands on a tape for a value that may be a secret."""
@@ -25,6 +25,9 @@ _SECRET: Final = re.compile(
     re.IGNORECASE,
 )
 _SECRET_VALUE: Final = re.compile(r"^(?:sk-|pk-|ghp_|gho_|xox[abps]-|AKIA|AIza|eyJ)|-----BEGIN|://[^/\s]*:[^/\s]*@")
+_CREDENTIAL: Final = re.compile(r"(?:^|_)(?:key|token|secret|password|credentials)(?:_id)?$", re.IGNORECASE)
+_MOST_CREDENTIALS: Final = 100
+_credentials: Final[dict[str, None]] = {}
 _OURS: Final = "GREENROOM_RECORDING"
 _WRAPPING: Final = ("os.py", "_collections_abc.py")
 """Modules that read for whoever calls them."""
@@ -58,7 +61,9 @@ def patch_os(module: ModuleType) -> None:
             return original(self, key)
         frame = _calling(_getframe(1))
         if frame is None or not is_own(frame.f_code) or key.startswith(_OURS):
-            return original(self, key)
+            found = original(self, key)
+            _note_credential(key)
+            return found
         if _Copying.frame == id(frame) and _Copying.line == frame.f_lineno:
             return original(self, key)
         value = reel.read("environment", key, frame.f_code, frame.f_lineno, lambda: _held(original, self, key))
@@ -67,13 +72,25 @@ def patch_os(module: ModuleType) -> None:
         if isinstance(value, str):
             return value
         try:
-            return original(self, key)
+            found = original(self, key)
         except KeyError:
             return _STAND_IN
+        _note_credential(key)
+        return found
 
     setattr(getitem, _PATCHED, original)
     kind.__getitem__ = getitem
     kind.__iter__ = iterated
+
+
+def credentials_read() -> list[str]:
+    """Return the names of the variables with keys that were read while something was recorded, by whatever code."""
+    return sorted(_credentials)
+
+
+def _note_credential(name: str) -> None:
+    if _CREDENTIAL.search(name) and not name.startswith(_OURS) and len(_credentials) < _MOST_CREDENTIALS:
+        _credentials[name] = None
 
 
 class _Copying:

@@ -117,3 +117,17 @@ def test_a_step_is_edited_as_json(programs: Programs) -> None:
     assert out == 'answer: 3: {"city": "Rome", "temp": 99}\n'
     assert "nothing was changed" in programs("fork", session, "--at", 2, "--edit", code=1, EDITOR="true")[1]
     assert "exit code 1" in programs("fork", session, "--at", 2, "--edit", code=1, EDITOR="false")[1]
+
+
+def test_a_fork_names_a_key_that_the_recorded_program_had_before_anything_runs(programs: Programs) -> None:
+    (programs.directory / "agent.py").write_text(AGENT.replace('"Bearer secret-key"', 'os.environ["HOUSE_API_KEY"]'))
+    _, err = programs("record", "--", *CALLS, HOUSE_API_KEY="k-12345")
+    session = programs.recorded(err)
+    assert programs.json("recordings", session)["about"]["credentials"] == ["HOUSE_API_KEY"]
+    asked = len(programs.model.asked)
+    out, err = programs("fork", session, "--at", "1", code=1)
+    assert "the recorded program has read HOUSE_API_KEY" in " ".join(err.split())
+    assert (out, len(programs.model.asked)) == ("", asked)
+    programs("replay", session)
+    programs("fork", session, "--at", "1", HOUSE_API_KEY="k-12345")
+    assert len(programs.model.asked) > asked
