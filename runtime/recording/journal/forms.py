@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from greenroom.runtime.recording.tape.errors import held_error
 from greenroom.runtime.recording.tape.model import Crossing, Reads
 from greenroom.storage.codec.records import pack_sound, pack_value
-from greenroom.storage.errors import IntegrityError, ValidationError
+from greenroom.storage.errors import IntegrityError, ReplayError, ValidationError
 from greenroom.storage.events.bodies import Base
 from greenroom.storage.events.calls import call_value
 
-__all__ = ["TAG", "about_of", "base_of", "crossing_data", "crossing_of", "reads_data", "reads_of", "split_body"]
+__all__ = [
+    "TAG",
+    "about_of",
+    "base_of",
+    "crossing_data",
+    "crossing_of",
+    "reads_data",
+    "reads_of",
+    "split_body",
+    "without_large_parts",
+]
 
 _MAX_TEXT: Final = 64 << 10
 TAG: Final = "recording"
@@ -68,6 +80,30 @@ def crossing_data(
     if joined is not None:
         data["chunks"] = joined
     return data
+
+
+def without_large_parts(crossing: Crossing, limit: int) -> Crossing:
+    """Return a crossing without what is larger than the store takes at once: with how many bytes were left out. Its key
+    still identifies it in a replay."""
+    given, outcome = dict(crossing.input), dict(crossing.outcome)
+    if type(body := given.get("body")) is bytes and len(body) > limit:
+        given.update(body=b"", left_out=len(body))
+    chunks = outcome.get("chunks")
+    if type(chunks) is list and sum(map(len, chunks)) > limit:
+        outcome.update(chunks=[], gaps=[], complete=False, left_out=sum(map(len, chunks)))
+    if (size := _size_of(given, "body")) > limit:
+        given = {"left_out": size}
+    if (size := _size_of(outcome, "chunks")) > limit:
+        error = ReplayError(
+            f"the outcome of {crossing.kind} {crossing.name[:160]} was not recorded: it has {size} bytes, and the store"
+            f" takes {limit} at once (max_artifact_bytes). Have the program ask for less of it"
+        )
+        outcome = {"error": held_error(error)}
+    return replace(crossing, input=given, outcome=outcome)
+
+
+def _size_of(fields: Mapping[str, Any], but: str) -> int:
+    return len(pack_value({name: value for name, value in fields.items() if name != but}, "fields"))
 
 
 def _text(name: str, value: str, most: int = _MAX_TEXT) -> str:

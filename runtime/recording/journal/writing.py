@@ -12,7 +12,7 @@ from greenroom.runtime.recording.tape.redacting import Redactor
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.errors import GreenroomError
+from greenroom.storage.errors import ArtifactTooLarge, GreenroomError
 from greenroom.storage.events.bodies import Body
 from greenroom.storage.events.calls import (
     RECORDING_CROSSING,
@@ -21,7 +21,7 @@ from greenroom.storage.events.calls import (
     RECORDING_STARTED,
 )
 
-from .forms import TAG, crossing_data, reads_data, split_body
+from .forms import TAG, crossing_data, reads_data, split_body, without_large_parts
 from .reading import JournalSource, items_of, newest_bodies
 
 if TYPE_CHECKING:
@@ -142,9 +142,17 @@ class JournalSink:
         self.journal(crossing)
 
     def journal(self, crossing: Crossing, more: Mapping[str, Any] | None = None) -> Called:
-        """Journal a crossing, with `more` in the data of its event."""
+        """Journal a crossing, with `more` in the data of its event. Of one that is larger than the store takes, the
+        large parts are left out, and said to be."""
         if self.redactor is not None:
             crossing = self.redactor.crossing(crossing)
+        try:
+            return self._journaled(crossing, more)
+        except ArtifactTooLarge as error:
+            logger.warning("a recorded call is not kept whole: %s %s: %s", crossing.kind, crossing.name, error)
+            return self._journaled(without_large_parts(crossing, self._core.config.max_artifact_bytes), more)
+
+    def _journaled(self, crossing: Crossing, more: Mapping[str, Any] | None) -> Called:
         given, body = split_body(crossing)
         if body is None:
             data = crossing_data(crossing, self.run, given, None, None)

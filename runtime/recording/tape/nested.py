@@ -97,6 +97,6 @@ class _Both:
 
 
 def _ticks_of(outcome: Mapping[str, Any]) -> int:
-    """Return how many things are handed to the program with an outcome: its head, chunks and error, or its value."""
+    """Return how many things are handed to the program with an outcome: its head, chunks and end, or its value."""
     chunks = outcome.get("chunks")
-    return 1 + len(chunks) + ("error" in outcome) if isinstance(chunks, list) else 1
+    return 2 + len(chunks) if isinstance(chunks, list) else 1

@@ -13,8 +13,13 @@ from urllib.request import urlopen
 import pytest
 
 from greenroom.runtime import InvalidOperation, ReplayError, Runtime
+from greenroom.runtime.recording.boundaries.http import Exchange, Replayed
 from greenroom.runtime.recording.boundaries.tools import tool
 from greenroom.runtime.recording.journal.reading import tape_of
+from greenroom.runtime.recording.tape.player import Player
+from greenroom.runtime.recording.tape.recorder import Recorder
+
+from .tape.lists import ListSink
 
 
 class Counter:
@@ -48,6 +53,10 @@ def url() -> Iterator[str]:
 
     class Parts(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.do_GET()
 
         def do_GET(self) -> None:
             self.send_response(200)
@@ -240,3 +249,52 @@ def test_a_secret_that_no_rule_tells_of_is_still_matched_in_a_strict_replay(rt: 
     assert replaying.report.is_exact
     with rt.replaying(session, strict=True), pytest.raises(ReplayError):
         counter.count("my password is hunter2, not hunter3")
+
+
+def test_what_is_larger_than_the_store_takes_is_left_out_and_the_recording_goes_on(url: str) -> None:
+    @tool
+    def repeat(text: str, times: int) -> str:
+        return text * times
+
+    def program() -> list[Any]:
+        told: list[Any] = []
+        for text, times in (("large", 5000), ("x" * 20_000, 0), ("small", 2)):
+            try:
+                told.append(repeat(text, times))
+            except ReplayError as error:
+                told.append(str(error))
+        with urlopen(url, data=bytes(200_000)) as response:
+            told.append(response.read())
+        return told
+
+    with Runtime.open(config={"max_artifact_bytes": 10_000}) as rt:
+        with rt.recording() as session:
+            told = program()
+        tape = tape_of(session)
+        assert "failure" not in tape.about
+        assert [each.input.get("left_out") for each in tape.crossings] == [None, 20_027, None, 200_000]
+        with rt.replaying(session, strict=True) as replaying:
+            again = program()
+        assert again[1:] == told[1:]
+        assert "was not recorded: it has 25" in again[0]
+        assert "max_artifact_bytes" in again[0]
+        assert replaying.report.exact == 4
+
+
+def test_a_response_is_kept_up_to_a_limit_and_the_program_gets_all_of_it(url: str) -> None:
+    sink = ListSink()
+    recorder = Recorder(sink)
+    exchange = Exchange(recorder.begin("http", "GET https://host/", {}), 200, [])
+    block = bytes(1 << 20)
+    for _ in range(130):
+        exchange.chunk(block)
+    exchange.end(True)
+    (crossing,) = sink.tape.crossings
+    kept = sum(map(len, crossing.outcome["chunks"]))
+    assert 99 << 20 <= kept <= 100 << 20
+    assert crossing.outcome["left_out"] == (130 << 20) - kept
+    assert not crossing.outcome["complete"]
+    pending = Player(sink.tape).begin("http", "GET https://host/", {})
+    with pytest.raises(ReplayError, match="bytes of a recorded response are not known"):
+        for _ in Replayed(pending, crossing.outcome):
+            pass

@@ -50,6 +50,33 @@ def test_a_response_without_a_body() -> None:
         assert framing.ended
 
 
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("wire", "unfinished"),
+    [
+        (b"5\r\nhello\r\n0\r\n\r\n", None),
+        (b"5\r\nhello\r\n", (b"", 0)),
+        (b"5\r\nhello\r\n5", (b"5", 0)),
+        (b"5\r\nhello\r\n5\r\n", (b"5\r\n", 0)),
+        (b"5\r\nhello\r\n5\r\nhe", (b"", 3)),
+    ],
+)
+def test_a_wire_that_ends_within_chunks_says_how(wire: bytes, unfinished: tuple[bytes, int] | None) -> None:
+    framing = Framing()
+    framing.feed(HEAD + wire)
+    assert framing.unfinished() == unfinished
+    assert framing.broken is None
+
+
+def test_a_value_on_two_lines_is_one() -> None:
+    framing = Framing()
+    framing.feed(b"HTTP/1.1 200 OK\r\nX-A: one\r\n two\r\n\r\n")
+    assert framing.head is not None
+    assert framing.head.headers == [("X-A", "one two")]
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_can_come(wire: bytes) -> None:
     framing = Framing()

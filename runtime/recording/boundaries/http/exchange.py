@@ -19,6 +19,10 @@ from .secrets import clean_answer_headers
 
 __all__ = ["Exchange", "Replayed", "end_open", "fail", "recorded_head", "recorded_head_async"]
 
+_MOST_BYTES: Final = 100 << 20
+"""Of one response, so much is kept in memory and put on the tape. The program gets all of it."""
+_OF_A_CHUNK: Final = 256
+"""Bytes that a chunk takes beside its content."""
 _LAST_EVENT: Final = b"data: [DONE]\n\n"
 
 
@@ -26,7 +30,7 @@ class Exchange:
     """A response that the program reads while it is recorded. It is on the tape when the transport has no more to give,
     when the program closes it, or when the program has dropped it."""
 
-    __slots__ = ("__weakref__", "_chunks", "_gaps", "_head", "_last", "_pending", "over")
+    __slots__ = ("__weakref__", "_chunks", "_gaps", "_head", "_last", "_left_out", "_pending", "_size", "over")
 
     def __init__(
         self,
@@ -45,7 +49,8 @@ class Exchange:
             "version": version,
             "reason": reason,
         }
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | bytearray] = []
+        self._size = self._left_out = 0
         self._gaps: list[int] = []
         self._last = perf_counter_ns()
         self.over = False
@@ -62,8 +67,15 @@ class Exchange:
         has not read that yet, so that it gets both at once."""
         if self.over:
             return
+        self._size += len(data) + _OF_A_CHUNK
+        if self._size > _MOST_BYTES or self._left_out:
+            self._left_out += len(data)
+            return
         if joined:
-            self._chunks[-1] += data
+            last = self._chunks[-1]
+            if not isinstance(last, bytearray):
+                last = self._chunks[-1] = bytearray(last)
+            last += data
             return
         now = perf_counter_ns()
         self._gaps.append(now - self._last)
@@ -90,9 +102,16 @@ class Exchange:
             self._is_over()
             self._pending.finish(self._outcome(complete or self._all_is_there()))
 
+    def cut_off(self, tail: bytes, left: int) -> None:
+        """Put on the tape what came until the other side broke off in the middle of the chunks of HTTP/1.1: the wire
+        ended with `tail`, or `left` bytes before the end of the last chunk."""
+        if not self.over:
+            self.over = True
+            self._pending.finish({**self._outcome(True), "tail": tail, "left": left})
+
     def so_far(self) -> dict[str, Any]:
         """Return the outcome as far as the program has got it."""
-        return {**self._outcome(self._all_is_there()), "chunks": self._chunks[:], "gaps": self._gaps[:]}
+        return {**self._outcome(self._all_is_there()), "gaps": self._gaps[:]}
 
     def upgraded(self) -> None:
         """Put on the tape that the connection became a websocket, whose messages are not recorded."""
@@ -112,7 +131,8 @@ class Exchange:
         _open.pop(id(self), None)
 
     def _outcome(self, complete: bool) -> dict[str, Any]:
-        return {**self._head, "chunks": self._chunks, "gaps": self._gaps, "complete": complete}
+        outcome = {**self._head, "chunks": list(map(bytes, self._chunks)), "gaps": self._gaps, "complete": complete}
+        return {**outcome, "complete": False, "left_out": self._left_out} if self._left_out else outcome
 
     def _all_is_there(self) -> bool:
         """Return whether a response that the program has closed had given all: clients that know the length of the
@@ -193,6 +213,12 @@ class Replayed:
         await self._pending.atick()
 
     def _check_complete(self) -> None:
+        if left_out := self._recorded.get("left_out"):
+            raise ReplayError(
+                f"the last {left_out} bytes of a recorded response are not known: it was longer than a recording keeps"
+                f" ({_MOST_BYTES} bytes, or the store's max_artifact_bytes). Have a tool (`@greenroom.tool`) fetch it"
+                " and return what the program needs of it"
+            )
         if not self._recorded.get("complete", True):
             raise ReplayError(
                 "the program reads further in a recorded response than it did when it was recorded, where it closed the"

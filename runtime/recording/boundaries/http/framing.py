@@ -27,16 +27,29 @@ class Framing:
         self.head: Head | None = None
         self.ended = False
         """Whether the body has ended by what its framing says."""
+        self.broken: bytes | None = None
+        """What stands in the place of a chunk's size, if that is none."""
         self._has_body = has_body
         self._buffer = b""
         self._left: int | None = None
         """Bytes still to come of the body, or of the chunk."""
         self._chunked = False
+        self._begun = False
+        """Whether any of the chunk has come."""
 
     @property
     def until_closed(self) -> bool:
         """Whether the body ends with the connection."""
         return self.head is not None and not self._chunked and self._left is None
+
+    def unfinished(self) -> tuple[bytes, int] | None:
+        """Return what the wire ends with if it ends now, in the middle of chunks, and how many bytes of the last chunk
+        are missing; None if it does not."""
+        if not self._chunked or self.ended:
+            return None
+        if self._left and not self._begun:
+            return b"%x\r\n" % self._left + self._buffer, 0
+        return (b"", self._left) if self._left else (self._buffer, 0)
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the wire. Return those of the body among them."""
@@ -86,6 +99,7 @@ class Framing:
             if self._left:
                 part, rest = rest[: self._left], rest[self._left :]
                 self._left -= len(part)
+                self._begun = True
                 body.append(part)
                 continue
             line, end, after = rest.partition(b"\r\n")
@@ -99,8 +113,9 @@ class Framing:
             try:
                 self._left = int(line.partition(b";")[0], 16)
             except ValueError:  # the client will complain
-                self.ended = True
+                self.ended, self.broken = True, line + end + after
             else:
+                self._begun = False
                 self.ended = self._left == 0
         self._buffer = b"" if self.ended else rest
         return b"".join(body)
@@ -114,8 +129,11 @@ def _parsed(raw: bytes) -> Head:
     first, *lines = raw.lstrip(b"\r\n").decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
     status, _, reason = rest.partition(" ")
-    headers = []
+    headers: list[tuple[str, str]] = []
     for line in lines:
+        if line[:1] in (" ", "\t") and headers:  # an old way to write long values
+            headers[-1] = (headers[-1][0], f"{headers[-1][1]} {line.strip()}")
+            continue
         name, _, value = line.partition(":")
         headers.append((name, value.strip()))
     return Head(version, int(status) if status.isdecimal() else 0, reason, headers)

@@ -13,7 +13,7 @@ from typing import Any
 from ...tape.reels import Pending
 from .exchange import Exchange, Replayed, recorded_head
 
-__all__ = ["RecordedSocket", "bytes_of_body", "bytes_of_head", "is_chunked", "read_body", "tap"]
+__all__ = ["Framed", "RecordedSocket", "bytes_of_head", "is_chunked", "read_body", "tap"]
 
 
 def tap(pending: Pending, response: HTTPResponse) -> Exchange:
@@ -41,11 +41,16 @@ class _Tap:
         self._chunked = chunked
         self._left: int | None = None
         """Bytes still to come of the chunk that is being read: 0 before the end of its line, None before a size."""
+        self._begun = False
+        """Whether any of that chunk has come."""
 
     def read(self, size: int | None = -1) -> bytes:
         data = self._took(self._reading(lambda: self._file.read(size)), size)
-        if not self._chunked and (size is None or size < 0 or len(data) < size):  # the other side has closed
-            self._exchange.end(True)
+        if size is None or size < 0 or len(data) < size:  # the other side has closed
+            if not self._chunked:
+                self._exchange.end(True)
+            elif self._left:
+                self._cut_off()
         return data
 
     def read1(self, size: int = -1) -> bytes:
@@ -85,7 +90,7 @@ class _Tap:
             return data
         if not data:
             if size != 0:  # the other side has closed
-                self._exchange.end(True)
+                self._cut_off() if self._chunked else self._exchange.end(True)
             return data
         if self._chunked:
             if self._left is None:
@@ -94,6 +99,7 @@ class _Tap:
                 self._left = None
                 return data
             self._left = max(0, self._left - len(data))
+            self._begun = True
         self._exchange.chunk(data)
         if self._length is not None:
             self._length -= len(data)
@@ -105,11 +111,20 @@ class _Tap:
         try:
             size = int(line.partition(b";")[0], 16)
         except ValueError:  # http.client will complain
+            self._exchange.cut_off(line, 0)
             return
         if size == 0:
             self._exchange.end(True)
         else:
-            self._left = size
+            self._left, self._begun = size, False
+
+    def _cut_off(self) -> None:
+        """Note that the other side has closed in the middle of a chunk, or before the next."""
+        left = self._left or 0
+        if left and not self._begun:
+            self._exchange.cut_off(b"%x\r\n" % left, 0)
+        else:
+            self._exchange.cut_off(b"", left)
 
 
 class RecordedSocket:
@@ -170,11 +185,39 @@ class _RecordedFile(io.RawIOBase):
 def _pieces(pending: Pending) -> Iterator[bytes]:
     recorded = recorded_head(pending)
     yield bytes_of_head(recorded)
-    chunked = is_chunked(recorded)
+    framed = Framed(recorded)
     for chunk in Replayed(pending, recorded):
-        yield bytes_of_body(chunk, chunked)
-    if chunked:
-        yield b"0\r\n\r\n"
+        yield framed.chunk(chunk)
+    yield framed.end()
+
+
+class Framed:
+    """Puts the body of a recorded response into the form that it had on the wire."""
+
+    def __init__(self, recorded: Mapping[str, Any]) -> None:
+        self._chunked = is_chunked(recorded)
+        self.is_cut_off = self._chunked and "tail" in recorded
+        """Whether the other side broke off in the middle of the chunks of HTTP/1.1."""
+        self.ends_by_closing = not self._chunked or self.is_cut_off
+        """Whether no mark says that there is no more."""
+        self._recorded = recorded
+        self.more = sum(1 for chunk in recorded["chunks"] if chunk)
+        """How many pieces are still to come."""
+
+    def chunk(self, chunk: bytes) -> bytes:
+        """Return the next piece of the body as it stands on the wire."""
+        self.more -= 1
+        if not self._chunked:
+            return chunk
+        left = self._recorded.get("left", 0) if not self.more else 0
+        return b"%x\r\n%b%b" % (len(chunk) + left, chunk, b"" if left else b"\r\n")
+
+    def end(self) -> bytes:
+        """Return what stands behind the body."""
+        if not self._chunked:
+            return b""
+        tail: bytes = self._recorded["tail"] if self.is_cut_off else b"0\r\n\r\n"
+        return tail
 
 
 def is_chunked(recorded: Mapping[str, Any]) -> bool:
@@ -182,11 +225,6 @@ def is_chunked(recorded: Mapping[str, Any]) -> bool:
     return any(
         name.lower() == "transfer-encoding" and "chunked" in value.lower() for name, value in recorded["headers"]
     )
-
-
-def bytes_of_body(chunk: bytes, chunked: bool) -> bytes:
-    """Return a piece of a body as it stands on the wire."""
-    return b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk
 
 
 def bytes_of_head(recorded: Mapping[str, Any]) -> bytes:
