@@ -102,8 +102,10 @@ class RecordedBlock(AbstractContextManager["Session"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.leave()
-        self.finish(error)
+        try:
+            self.leave()
+        finally:
+            self.finish(error)
 
 
 def _about() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from threading import get_ident
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
-__all__ = ["Lane", "begin_anew", "current", "entered", "started_by", "work"]
+__all__ = ["Lane", "begin_anew", "current", "enter", "entered", "here", "started_by", "work"]
 
 T = TypeVar("T")
 
@@ -73,6 +73,16 @@ def current() -> Lane:
     lane = Lane(f"{lane.name}@{own.name}", owner=lane.owner)
     _here.set(lane)
     return lane
+
+
+def here() -> Lane | None:
+    """Return the lane that was entered last; None if the code runs in that of its thread."""
+    return _here.get()
+
+
+def enter(lane: Lane | None) -> None:
+    """Go on in a lane; None is that of the thread."""
+    _here.set(lane)
 
 
 def begin_anew() -> None:

@@ -3,8 +3,8 @@ from it. Boundaries ask for it, and know nothing else of recording."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import Any, Final, Protocol, TypeVar
@@ -83,19 +83,51 @@ def set_process_reel(reel: Reel | None) -> None:
     _process = reel
 
 
-@contextmanager
-def playing(reel: Reel) -> Iterator[None]:
+class _Playing:
+    """A block with a reel of its own. Blocks may end in another order than they began, as those of generators and of
+    tests' fixtures do, and in another context: then the code that began them stays as it is."""
+
+    __slots__ = ("_before", "_lane_before", "_left", "_reel", "_reel_before")
+
+    def __init__(self, reel: Reel) -> None:
+        self._reel = reel
+
+    def __enter__(self) -> None:
+        _leave_ended()
+        owner = lanes.current().owner
+        around = getattr(self._reel, "around", self._reel)  # of a nested recording
+        self._left = False
+        self._before = _innermost.get()
+        self._reel_before = _scoped.get()
+        self._lane_before = lanes.here()
+        if owner != id(around) and not (owner is None and around is _process):
+            lanes.enter(lanes.Lane("main", owner=id(around)))
+        _scoped.set(self._reel)
+        _innermost.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._left = True
+        _leave_ended()
+
+
+def _leave_ended() -> None:
+    """Go back to before the innermost blocks, as far as they have ended. Others that began later go on."""
+    ended, at = None, _innermost.get()
+    while at is not None and at._left:
+        ended, at = at, at._before
+    if ended is not None:
+        _innermost.set(at)
+        _scoped.set(ended._reel_before)
+        lanes.enter(ended._lane_before)
+
+
+_innermost: ContextVar[_Playing | None] = ContextVar("greenroom_innermost", default=None)
+
+
+def playing(reel: Reel) -> AbstractContextManager[None]:
     """Run code with a reel of its own, and with lanes of its own: what ran before does not change their names. Where
     the code runs in a lane of this reel already, it stays in it."""
-    token = _scoped.set(reel)
-    owner = lanes.current().owner
-    around = getattr(reel, "around", reel)  # of a nested recording
-    known = owner == id(around) or (owner is None and around is _process)
-    try:
-        with nullcontext() if known else lanes.entered(lanes.Lane("main", owner=id(around))):
-            yield
-    finally:
-        _scoped.reset(token)
+    return _Playing(reel)
 
 
 def scoped() -> Reel | None:

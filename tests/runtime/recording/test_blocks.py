@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,6 +18,7 @@ from greenroom.runtime.recording.boundaries.tools import tool
 from greenroom.runtime.recording.journal.reading import tape_of
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
+from greenroom.runtime.recording.tape.reels import active
 
 from .tape.lists import ListSink
 
@@ -208,8 +209,6 @@ def test_the_workers_of_a_pool_that_a_replay_starts_are_free_when_it_has_ended(r
 def test_sleeps_are_short_also_in_the_replay_of_a_recording_with_secrets(rt: Runtime, counter: Counter) -> None:
     with rt.recording(redact=["secret"]) as session:
         counter.count("one")
-    from greenroom.runtime.recording.tape.reels import active
-
     with rt.replaying(session):
         assert getattr(active(), "sleep", 1.0) < 0.1
         with rt.recording():
@@ -298,3 +297,57 @@ def test_a_response_is_kept_up_to_a_limit_and_the_program_gets_all_of_it(url: st
     with pytest.raises(ReplayError, match="bytes of a recorded response are not known"):
         for _ in Replayed(pending, crossing.outcome):
             pass
+
+
+def test_blocks_may_end_in_the_order_in_which_they_began(rt: Runtime, counter: Counter) -> None:
+    one, other = rt.recording(), rt.recording()
+    first = one.__enter__()
+    second = other.__enter__()
+    counter.count("both")
+    one.__exit__(None, None, None)
+    counter.count("second")
+    other.__exit__(None, None, None)
+    assert active() is None
+    counter.count("none")
+    assert (values(first), values(second)) == (["both 1"], ["both 1", "second 2"])
+    replayed, within = rt.replaying(second), rt.replaying(first)
+    replayed.__enter__()
+    within.__enter__()
+    replayed.__exit__(None, None, None)
+    assert counter.count("both") == "both 1"
+    within.__exit__(None, None, None)
+    assert counter.count("live") == "live 4"
+
+
+def test_a_block_may_end_in_another_thread_than_it_began_in(rt: Runtime, counter: Counter) -> None:
+    def begin() -> Any:
+        block = rt.recording()
+        session = block.__enter__()
+        counter.count("one")
+        return block, session
+
+    with ThreadPoolExecutor(1) as pool:
+        block, session = pool.submit(begin).result()
+    block.__exit__(None, None, None)
+    assert values(session) == ["one 1"]
+    assert "ended_at" in tape_of(session).about
+
+
+def test_an_asynchronous_generator_with_a_block_may_be_closed_by_another_task(rt: Runtime, counter: Counter) -> None:
+    async def answers() -> AsyncIterator[Any]:
+        with rt.recording() as session:
+            yield session
+            yield await counter.acount("two")
+
+    async def program() -> Any:
+        generator = answers()
+        session = await asyncio.create_task(anext(generator))
+        await counter.acount("outside")
+        await asyncio.create_task(generator.aclose())
+        assert active() is None
+        return session
+
+    session = asyncio.run(program())
+    tape = tape_of(session)
+    assert tape.crossings == []
+    assert tape.about["error"]["name"] == "GeneratorExit"
