@@ -18,6 +18,8 @@ import requests
 import urllib3
 
 from ...runtime.recording.reels import playback, recording
+from .fake_models import FakeModels
+from .runs import record, replay
 
 PACKED = gzip.compress(bytes(range(256)) * 99, mtime=0)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
@@ -140,3 +142,25 @@ def test_a_client_sees_the_same(server: Callable[[bytes], str], what: str, clien
     server(b"HTTP/1.1 500 Live\r\nContent-Length: 0\r\n\r\n")
     with playback(recorded):
         assert seen() == first
+
+
+def test_more_responses_at_once_than_connections_are_kept_end_in_the_recorded_order() -> None:
+    """httpx closes those beyond twenty, each in its own time."""
+
+    async def one(client: httpx.AsyncClient, url: str, number: int, ended: list[int]) -> None:
+        async with client.stream("GET", f"{url}/chunks/{number * 7 % 13 + 1}") as response:
+            async for _ in response.aiter_bytes():
+                pass
+        ended.append(number)
+
+    async def program(url: str) -> list[int]:
+        ended: list[int] = []
+        async with httpx.AsyncClient() as client:
+            await asyncio.gather(*(one(client, url, number, ended) for number in range(40)))
+        return ended
+
+    with FakeModels() as fake:
+        first, tape = record(asyncio.run, program(fake.url))
+    again, report = replay(tape, asyncio.run, program(fake.url))
+    assert again == first
+    assert report.is_exact

@@ -202,11 +202,13 @@ def _begin(reel: Reel, request: Any, body: bytes) -> Pending:
 
 
 class _Recording:
-    """Passes chunks on to the program, and shows them to the exchange."""
+    """Passes chunks on to the program, and shows them to the exchange. The stream is closed before the program is told
+    of its end: giving its connection back takes as long as it takes, and what the program does then has its turn."""
 
     def __init__(self, stream: Any, exchange: Exchange) -> None:
         self._stream = stream
         self._exchange = exchange
+        self._is_closed = False
 
     def __iter__(self) -> Iterator[bytes]:
         exchange = self._exchange
@@ -214,6 +216,7 @@ class _Recording:
             for chunk in self._stream:
                 exchange.chunk(chunk)
                 yield chunk
+            self._close_stream()
         except Exception as error:
             exchange.fail(error)
             raise
@@ -225,6 +228,7 @@ class _Recording:
             async for chunk in self._stream:
                 exchange.chunk(chunk)
                 yield chunk
+            await self._aclose_stream()
         except (Exception, asyncio.CancelledError) as error:
             exchange.fail(error)
             raise
@@ -232,15 +236,25 @@ class _Recording:
 
     def close(self) -> None:
         try:
-            self._stream.close()
+            self._close_stream()
         finally:
             self._exchange.closed()
 
     async def aclose(self) -> None:
         try:
-            await self._stream.aclose()
+            await self._aclose_stream()
         finally:
             self._exchange.closed()
+
+    def _close_stream(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._stream.close()
+
+    async def _aclose_stream(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            await self._stream.aclose()
 
 
 class _Recorded:
