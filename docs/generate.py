@@ -160,6 +160,11 @@ def _python() -> Iterator[str]:
         for _, heading, doc in _members(kind):
             yield f"\n### `{heading}`\n\n{doc}"
     yield from _asynchronous()
+    yield "\n## Functions\n"
+    for name in greenroom.runtime.__all__:
+        function = getattr(greenroom.runtime, name)
+        if inspect.isfunction(function):
+            yield f"### `{_signature(name, function)}`\n\n{inspect.getdoc(function)}\n"
     yield "\n## Values\n"
     for name in greenroom.runtime.__all__:
         kind = getattr(greenroom.runtime, name)

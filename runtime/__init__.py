@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from .aio.streaming import AsyncMessageStream as AsyncMessageStream
     from .public import *  # noqa: F403
     from .public import __all__ as __all__
-    from .recording.boundaries.tools import tool as tool
 
 _ASYNC = {
     "AsyncFollow": "listening",
@@ -89,4 +88,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_ASYNC, "tool", *import_module(f"{__name__}.public").__all__]
+    return [*globals(), *_ASYNC, *import_module(f"{__name__}.public").__all__]

@@ -117,6 +117,7 @@ if TYPE_CHECKING:
     from greenroom.runtime.handles.debugging.whatif import WhatIf
     from greenroom.runtime.installed.definition import InstalledScript, ScriptStatus
     from greenroom.runtime.installed.installed import InstalledScripts
+    from greenroom.runtime.recording.boundaries.tools import tool
     from greenroom.runtime.recording.scopes import Replaying
     from greenroom.runtime.recording.tape.report import Drift, ReplayReport
     from greenroom.runtime.replay.config import Modification, ReplayConfig
@@ -339,6 +340,7 @@ __all__ = [
     "hooks",
     "logger_of",
     "messages",
+    "tool",
 ]
 
 _RARE: Final = {
@@ -357,6 +359,7 @@ _RARE: Final = {
     "greenroom.runtime.installed.definition": ("InstalledScript", "ScriptStatus"),
     "greenroom.runtime.installed.installed": ("InstalledScripts",),
     "greenroom.runtime.replay.config": ("Modification", "ReplayConfig"),
+    "greenroom.runtime.recording.boundaries.tools": ("tool",),
     "greenroom.runtime.recording.scopes": ("Replaying",),
     "greenroom.runtime.recording.tape.report": ("Drift", "ReplayReport"),
     "greenroom.runtime.replay.queries": ("HookExecution", "HookQuery", "ReplayMetadata"),

@@ -56,7 +56,7 @@ def write_tape(tape: Tape, path: Path, name: str, *, redact: Sequence[str] = ())
         exported = Path(folder) / "exported"
         runtime.export_session(session.id, exported)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_plainly(exported, path, _id_of(name), iso_time_of(began))
+        _write_plainly(exported, path, _id_of(name), _iso_time_of(began))
 
 
 def keep_tape(tape: Tape, path: Path, name: str, *, redact: Sequence[str] = ()) -> bool:
@@ -75,7 +75,7 @@ def keep_tape(tape: Tape, path: Path, name: str, *, redact: Sequence[str] = ()) 
         new.unlink(missing_ok=True)
 
 
-def iso_time_of(ns: int) -> str:
+def _iso_time_of(ns: int) -> str:
     """Return a time as RFC 3339."""
     from datetime import UTC, datetime
 

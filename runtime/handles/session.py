@@ -33,6 +33,7 @@ from greenroom.actors.messages.sharing import (
 from greenroom.actors.scheduling.operation import in_place, require_run
 from greenroom.actors.session.decisions.facts import retrieval
 from greenroom.runtime.config.config import SessionConfig, session_overrides
+from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.reading.diff import unified_diff
 from greenroom.runtime.handles.reading.follow import Follow, JournalReader
 from greenroom.runtime.handles.reading.past import PastState, past_state
@@ -81,6 +82,7 @@ __all__ = [
     "Session",
     "SessionBatch",
     "SessionTree",
+    "core_of",
     "created_session",
     "find_session",
     "required_session_id",
@@ -1355,6 +1357,11 @@ def required_session_id(session: SessionHandle | str | None, field: str = "sessi
     if issubclass(kind, str):
         return str.__str__(given)
     raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
+
+
+def core_of(session: Session) -> RuntimeCore:
+    """Return the parts of a session's runtime."""
+    return session._runtime.core
 
 
 def find_session(runtime: Host, session_id: str) -> Session:

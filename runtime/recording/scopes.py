@@ -10,23 +10,23 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from greenroom.runtime.handles.session import Session, core_of
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import InvalidOperation
 
 from .boundaries.install import install
 from .journal.reading import tape_of
 from .journal.writing import JournalSink, redactor_for
-from .tape.errors import held_error
+from .tape.held.errors import held_error
 from .tape.nested import NestedReel
 from .tape.player import Player
 from .tape.recorder import Recorder
-from .tape.redacting import redactor_of
 from .tape.reels import active, playing
+from .tape.secrets.redacting import redactor_of
 from .understanding.derived import understand_quietly
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
-    from greenroom.runtime.handles.session import Session
 
     from .tape.report import ReplayReport
 
@@ -150,7 +150,7 @@ class ReplayedBlock(AbstractContextManager[Replaying]):
             raise InvalidOperation("this block is being replayed already: call rt.replaying() for each block")
         install()
         tape = tape_of(self._session, run=self._run)
-        core = self._session._runtime.core
+        core = core_of(self._session)
         also = core.redaction.text if core.redaction is not None and callable(core.config.redact) else None
         self._player = Player(tape, strict=self._strict, redactor=redactor_of(tape.about, also))
         return Replaying(self._player)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from greenroom.runtime.handles.host import Host
-from greenroom.runtime.handles.session import Session, find_session
+from greenroom.runtime.handles.session import Session, core_of, find_session
 from greenroom.runtime.model.script import ScriptDifference, ScriptReplay, ScriptResult
 from greenroom.storage.common.session_ids import session_bytes, session_id_of
 from greenroom.storage.errors import GreenroomError, ReplayError, ScriptError, ValidationError
@@ -91,7 +91,7 @@ def replay_script(host: Host, session_id: str, sequence: int, source: str | None
 
 def _events(session: Session, sequence: int, run_id: str) -> tuple[StoredEvent, StoredEvent]:
     """Return the two events of a run as they are stored."""
-    journal, own = session._runtime.core.store.journal, session_bytes(session.id)
+    journal, own = core_of(session).store.journal, session_bytes(session.id)
     last = journal.last(own)
     if not 1 <= sequence <= (last[0] if last is not None else 0) or not journal.holds(own, sequence):
         raise ReplayError(f"there is no event {run_id}", session_id=session.id)

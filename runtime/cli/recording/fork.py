@@ -75,7 +75,8 @@ def fork(
     from greenroom.runtime.recording.patches.grammar import parse
     from greenroom.runtime.recording.patches.plan import plan
     from greenroom.runtime.recording.programs.live import fork_program
-    from greenroom.runtime.recording.programs.steps import in_order
+    from greenroom.runtime.recording.programs.running import command_of
+    from greenroom.runtime.recording.tape.model import in_order
 
     if at is None:
         raise typer.BadParameter("say how many steps are answered from the recording", param_hint="--at")
@@ -91,12 +92,10 @@ def fork(
         planned = plan(given, steps, at)
         if not assume_credentials:
             check_credentials(tape, at)
-        wanted = command or tape.about.get("command")
-        if not wanted:
-            raise InvalidOperation("this recording is of a part of a program: say which to run, with -- CMD")
+        wanted = command_of(tape, command)
         note(_announced(at, len(given)))
         made, code, totals = fork_program(
-            runtime.path, found, at, planned, list(wanted), name=name or name_of(list(wanted)), tags=tag or ()
+            runtime.path, found, at, planned, wanted, name=name or name_of(wanted), tags=tag or ()
         )
         tell_recorded(made, totals)
         note(f"what became different: greenroom diff {found.id[:8]} {made.id[:8]}")
@@ -138,7 +137,7 @@ def check_credentials(tape: Tape, at: int) -> None:
     """Raise InvalidOperation if no key is set for a server that is called after a step, or if one that the recorded
     program has read is not set any more."""
     from greenroom.runtime.recording.programs.credentials import missing_credentials, unset_credentials
-    from greenroom.runtime.recording.programs.steps import in_order
+    from greenroom.runtime.recording.tape.model import in_order
 
     steps = in_order(tape.crossings)
     missing = missing_credentials(steps[at:] or steps, os.environ)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["recordings"]
 
-_TAG: Final = "recording"
-
 
 def recordings(
     context: typer.Context,
@@ -52,7 +50,7 @@ def recordings(
     """List the programs that were recorded, or the steps of one recording.
 
     A step is a call that left the program: of a model or another HTTP server, of an MCP server, of a function marked
-    with @greenroom.tool. Its number is what `greenroom fork --at` takes.
+    with @tool. Its number is what `greenroom fork --at` takes.
 
     Examples:
 
@@ -68,8 +66,10 @@ def recordings(
 
 
 def _list(runtime: Runtime, limit: int, as_json: bool) -> None:
+    from greenroom.runtime.recording.journal.forms import TAG
+
     page = runtime.list_sessions(
-        {"tags": [_TAG], "status": "all", "sort_by": "created_at", "descending": True, "limit": limit}
+        {"tags": [TAG], "status": "all", "sort_by": "created_at", "descending": True, "limit": limit}
     )
     if as_json:
         print_json([_row(info) for info in page])
@@ -99,7 +99,9 @@ def _list(runtime: Runtime, limit: int, as_json: bool) -> None:
 
 def _told(info: SessionInfo) -> Mapping[str, Any]:
     """Return what the recorder noted at the end."""
-    found = info.custom_metadata.get(_TAG)
+    from greenroom.runtime.recording.journal.forms import TAG
+
+    found = info.custom_metadata.get(TAG)
     return found if isinstance(found, Mapping) else {}
 
 
@@ -117,7 +119,7 @@ def _row(info: SessionInfo) -> dict[str, Any]:
 def _show(runtime: Runtime, name: str, as_json: bool) -> None:
     from greenroom.runtime.recording.journal.reading import tape_of
     from greenroom.runtime.recording.programs.described import described, totals_of
-    from greenroom.runtime.recording.programs.steps import in_order
+    from greenroom.runtime.recording.tape.model import in_order
 
     found = the_session(runtime, name)
     info, tape = found.info(), tape_of(found)

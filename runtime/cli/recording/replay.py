@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import typer
 
 from greenroom.runtime.cli.output import is_terminal, note, print_json, tell_beside
-from greenroom.storage.errors import InvalidOperation
 
 from .reports import told_departures, told_report
 from .words import shown_command
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EXIT_CODES", "is_recording", "replay_program"]
 
-_TAG: Final = "recording"
 EXIT_CODES: Final = {"identical": 0, "drifted": 3, "refused": 4, "failed": 5}
 _VERDICTS: Final = {
     "identical": "identical: every call and every read of the program was answered by what was recorded for it",
@@ -31,25 +29,24 @@ _VERDICTS: Final = {
 
 def is_recording(session: Session) -> bool:
     """Return whether a session has the recording of a program, or of a part of one."""
-    from greenroom.runtime.recording.journal.reading import JournalSource, runs_of
+    from greenroom.runtime.recording.journal.forms import TAG
+    from greenroom.runtime.recording.journal.reading import runs_of, source_of
 
-    return _TAG in session.info().tags and bool(runs_of(JournalSource(session._runtime.core, session.id)))
+    return TAG in session.info().tags and bool(runs_of(source_of(session)))
 
 
 def replay_program(session: Session, command: list[str] | None, *, strict: bool, as_json: bool) -> NoReturn:
     """Run the program of a recording again, tell what that has proven, and leave with the exit code that says so."""
     from greenroom.runtime.recording.journal.reading import tape_of
-    from greenroom.runtime.recording.programs.running import run_replay
+    from greenroom.runtime.recording.programs.running import command_of, run_replay
 
     tape = tape_of(session)
-    wanted = command or tape.about.get("command")
-    if not wanted:
-        raise InvalidOperation("this recording is of a part of a program: say which to run, with -- CMD")
+    wanted = command_of(tape, command)
     if "exit_code" not in tape.about:
         note("the recording was cut off: the program is answered up to there")
-    note(f"replaying: {shown_command(list(wanted))}")
+    note(f"replaying: {shown_command(wanted)}")
     sys.stdout.flush()
-    found = run_replay(tape, list(wanted), strict=strict, output=sys.stderr.fileno() if as_json else None)
+    found = run_replay(tape, wanted, strict=strict, output=sys.stderr.fileno() if as_json else None)
     if as_json:
         print_json(found.to_dict())
     else:

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from greenroom.storage.errors import ConfigurationError
 
-__all__ = ["BOUNDARIES", "install", "is_installed"]
+__all__ = ["install"]
 
-BOUNDARIES: Final = {
+_BOUNDARIES: Final = {
     "http.client": "http.client",
     "httpx": "http.httpx",
     "httpx2": "http.httpx",
@@ -54,15 +54,10 @@ def install() -> None:
             return
         _finder = _Finder()
         sys.meta_path.insert(0, _finder)
-        for name in BOUNDARIES:
+        for name in _BOUNDARIES:
             module = sys.modules.get(name)
             if module is not None and not _is_being_imported(module):
                 _patch(name, module)
-
-
-def is_installed() -> bool:
-    """Return whether the boundaries are installed."""
-    return _finder is not None
 
 
 def _is_being_imported(module: ModuleType) -> bool:
@@ -70,7 +65,7 @@ def _is_being_imported(module: ModuleType) -> bool:
 
 
 def _patch(name: str, module: ModuleType) -> None:
-    boundary, _, function = BOUNDARIES[name].partition(":")
+    boundary, _, function = _BOUNDARIES[name].partition(":")
     boundary = f"{__package__}.{boundary}"
     if find_spec(boundary) is None:
         return
@@ -95,7 +90,7 @@ class _Finder:
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec that the other finders have, with a loader that patches."""
-        if fullname not in BOUNDARIES or fullname in self._busy:
+        if fullname not in _BOUNDARIES or fullname in self._busy:
             return None
         self._busy.add(fullname)
         try:

@@ -17,9 +17,9 @@ from functools import wraps
 from types import ModuleType
 from typing import Any, Final
 
-from greenroom.runtime.recording.tape.errors import held_error, raised_again
+from greenroom.runtime.recording.tape.held.errors import held_error, raised_again
+from greenroom.runtime.recording.tape.held.values import give_back, hold, hold_loosely
 from greenroom.runtime.recording.tape.reels import Pending, Reel, active, inside, playing
-from greenroom.runtime.recording.tape.values import give_back, hold, hold_loosely
 
 from .cancelled import until_cancelled
 from .mcp_transports import label_of, patch_transport, permit_live, sessions_are_known

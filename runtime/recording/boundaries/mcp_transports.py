@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from greenroom.runtime.recording.tape.errors import raised_again
+from greenroom.runtime.recording.tape.held.errors import raised_again
 from greenroom.runtime.recording.tape.reels import Pending, active, inside
 from greenroom.storage.errors import ReplayError
 

@@ -9,9 +9,9 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from typing import Any, Final, TypeVar, overload
 
-from greenroom.runtime.recording.tape.errors import held_error, raised_again
+from greenroom.runtime.recording.tape.held.errors import held_error, raised_again
+from greenroom.runtime.recording.tape.held.values import give_back, hold, hold_loosely
 from greenroom.runtime.recording.tape.reels import Pending, Reel, active, inside
-from greenroom.runtime.recording.tape.values import give_back, hold, hold_loosely
 from greenroom.storage.errors import ReplayError, ValidationError
 
 from .cancelled import until_cancelled

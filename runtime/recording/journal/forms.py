@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from greenroom.runtime.recording.tape.errors import held_error
+from greenroom.runtime.recording.tape.held.errors import held_error
 from greenroom.runtime.recording.tape.model import Crossing, Reads
 from greenroom.storage.codec.records import pack_sound, pack_value
 from greenroom.storage.errors import IntegrityError, ReplayError, ValidationError
@@ -27,7 +27,8 @@ __all__ = [
 
 _MAX_TEXT: Final = 64 << 10
 TAG: Final = "recording"
-"""The tag of sessions that have recordings, by which they are listed."""
+"""The tag of sessions that have recordings, by which they are listed, and the entry of their metadata with what a
+program's run came to."""
 Load = Callable[[bytes], bytes | None]
 
 

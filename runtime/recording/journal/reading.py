@@ -38,6 +38,7 @@ __all__ = [
     "newest_bodies",
     "recordings",
     "runs_of",
+    "source_of",
     "tape_from",
     "tape_of",
 ]
@@ -85,6 +86,13 @@ class JournalSource:
 
     def event(self, sequence: int) -> StoredEvent:
         return self._journal.stored(self._session, sequence)
+
+
+def source_of(session: Session) -> JournalSource:
+    """Return what reads the recordings of a session."""
+    from greenroom.runtime.handles.session import core_of  # bundles are read without it
+
+    return JournalSource(core_of(session), session.id)
 
 
 class Item(NamedTuple):
@@ -194,9 +202,8 @@ def tape_of(session: Session, *, run: int | None = None, upto: int | None = None
     recording; IntegrityError if it is damaged, with the `sequence` of the damage and, in `replayable`, the last event
     up to which it can be replayed (0: none).
     """
-    core = session._runtime.core
     session.info()  # which says whether the running code may read it
-    return tape_from(JournalSource(core, session.id), run=run, upto=upto)
+    return tape_from(source_of(session), run=run, upto=upto)
 
 
 def tape_from(source: Source, *, run: int | None = None, upto: int | None = None) -> Tape:

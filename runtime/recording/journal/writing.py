@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.messages.calls import Called, RecordTape
+from greenroom.runtime.handles.session import Session, core_of
 from greenroom.runtime.recording.tape.model import Crossing, Reads
-from greenroom.runtime.recording.tape.redacting import Redactor
+from greenroom.runtime.recording.tape.secrets.redacting import Redactor
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.logs import logger_of
@@ -26,7 +27,6 @@ from .reading import JournalSource, items_of, newest_bodies
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
-    from greenroom.runtime.handles.session import Session
 
 __all__ = ["JournalSink", "redactor_for", "rules_for"]
 
@@ -97,7 +97,7 @@ class JournalSink:
     ) -> None:
         """Begin a recording in a session; `about` is as in `Tape`. With `run`, the sequence of its `recording.started`,
         go on with one that has begun, in a session or its original. Raises ValidationError."""
-        core = session._runtime.core
+        core = core_of(session)
         self._core = core
         self._id = session.id
         rules = _listed(redact) + (_kept(core, session.id, run) if run is not None else [])

@@ -14,7 +14,7 @@ from .formats.known import format_of
 from .grammar import Operator, Patch, Step, parse
 from .values import added, apply
 
-__all__ = ["RequestChanges", "changes_of"]
+__all__ = ["RequestChanges", "changes_of", "names_tool"]
 
 Input = Mapping[str, Any]
 
@@ -92,7 +92,7 @@ class RequestChanges:
         if self._conversation and self._said is None:
             said = list(messages)
             for patch in self._conversation:
-                said = with_conversation(format, said, patch)
+                said = _with_conversation(format, said, patch)
             self._said = (format, messages, said)
         if self._said is not None and self._said[0] is format and messages[: len(self._said[1])] == self._said[1]:
             _, before, said = self._said
@@ -121,7 +121,7 @@ def names_tool(name: str, wanted: str) -> bool:
     return name == wanted or name.rpartition("/")[2] == wanted or name.rpartition(":")[2] == wanted
 
 
-def with_conversation(format: Format, messages: list[Any], patch: Patch) -> list[Any]:
+def _with_conversation(format: Format, messages: list[Any], patch: Patch) -> list[Any]:
     """Return the messages of a conversation with a patch. Raises ValidationError if there is no such message."""
     if patch.root == "tool":
         name, _, *rest = patch.path

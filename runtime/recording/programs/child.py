@@ -32,8 +32,8 @@ from .options import LINEAGE, OPTIONS, WATCH, Options
 if TYPE_CHECKING:  # a program that is recorded pays for no player
     from greenroom.runtime.recording.tape.fork import ForkReel
     from greenroom.runtime.recording.tape.player import Player
-    from greenroom.runtime.recording.tape.redacting import Redactor
     from greenroom.runtime.recording.tape.report import ReplayReport
+    from greenroom.runtime.recording.tape.secrets.redacting import Redactor
 
 __all__ = ["LINEAGE_READ", "start"]
 
@@ -136,7 +136,7 @@ class _Child:
         """Return what removes secrets: by the rules of this run, or, in a fork, by those of the recording."""
         if not self.options.redact and self.tape is None:
             return None
-        from greenroom.runtime.recording.tape.redacting import Redactor, redactor_of
+        from greenroom.runtime.recording.tape.secrets.redacting import Redactor, redactor_of
 
         if self.options.redact:
             return Redactor(self.options.redact)

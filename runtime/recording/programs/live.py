@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from greenroom.runtime.recording.journal.reading import Item, JournalSource, items_of, runs_of, tape_of
+from greenroom.runtime.handles.session import Session, core_of
+from greenroom.runtime.recording.journal.forms import TAG
+from greenroom.runtime.recording.journal.reading import Item, items_of, runs_of, source_of, tape_of
 from greenroom.runtime.recording.journal.writing import rules_for
 from greenroom.runtime.recording.patches.plan import Plan
-from greenroom.runtime.recording.tape.model import Crossing, Tape
+from greenroom.runtime.recording.tape.model import Crossing, Tape, in_order
 from greenroom.runtime.recording.tape.spool import SpoolReader
 from greenroom.runtime.recording.understanding.derived import Understanding
 from greenroom.storage.common.logs import logger_of
@@ -19,11 +21,7 @@ from greenroom.storage.errors import ConfigurationError, GreenroomError, Session
 
 from .described import Totals, described, totals_of
 from .running import run_fork, run_live
-from .steps import in_order
 from .taking import Taker
-
-if TYPE_CHECKING:
-    from greenroom.runtime.handles.session import Session
 
 __all__ = ["fork_program", "has_leftovers", "record_program", "take_up"]
 
@@ -47,7 +45,7 @@ def record_program(
     stdout."""
     folder = _folder_of(data, session)
     about = {"command": [*command]} | ({"processes": True} if processes else {})
-    rules = rules_for(session._runtime.core, redact)
+    rules = rules_for(core_of(session), redact)
     taker = Taker(session, folder, redact=rules, about=about, understanding=Understanding(session))
     return _run(
         session,
@@ -73,7 +71,7 @@ def fork_program(
 
     `planned` says what is changed. Raises IntegrityError if the recording is damaged.
     """
-    origin = JournalSource(source._runtime.core, source.id)
+    origin = source_of(source)
     run = runs_of(origin)[-1]
     whole = tape_of(source)
     kept = {(each.process, each.number): each for each in in_order(whole.crossings)[:at]}
@@ -209,5 +207,5 @@ def _run(
     shutil.rmtree(folder, ignore_errors=True)
     steps = in_order(tape_of(session).crossings)
     totals = totals_of(described(number, each) for number, each in enumerate(steps, 1))
-    session.update_metadata({"recording": {**totals.to_dict(), "exit_code": code}})
+    session.update_metadata({TAG: {**totals.to_dict(), "exit_code": code}})
     return code, totals

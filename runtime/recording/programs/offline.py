@@ -31,7 +31,7 @@ def refuse_connections(report: Callable[[], ReplayReport]) -> None:
                 report().tell(Drift("network", peer, place, 0, "missing", "a connection that no recording holds"))
             raise ReplayError(
                 f"the program connects to {peer} at {place or 'an unknown place'}, which no recording holds, and a"
-                " replay calls nobody. Connect in a function marked with @greenroom.tool, and record anew",
+                " replay calls nobody. Connect in a function marked with @tool, and record anew",
                 kind="network",
                 name=peer,
                 place=place,

@@ -11,14 +11,24 @@ from typing import Any
 from greenroom.runtime.recording.patches.grammar import Patch
 from greenroom.runtime.recording.tape.model import Tape
 from greenroom.runtime.recording.tape.spool import write_tape
+from greenroom.storage.errors import InvalidOperation
 
 from .credentials import stand_ins
 from .launch import read_report, run
 from .replay import ProgramReplay, digest_of
 
-__all__ = ["run_fork", "run_live", "run_replay"]
+__all__ = ["command_of", "run_fork", "run_live", "run_replay"]
 
 _CHANGES = "greenroom.runtime.recording.patches.requests:changes_of"
+
+
+def command_of(tape: Tape, given: Sequence[str] | None = None) -> list[str]:
+    """Return the command to run again: the one that is given, else the recorded one. Raises InvalidOperation if there
+    is none."""
+    command = list(given or tape.about.get("command") or ())
+    if not command:
+        raise InvalidOperation("this recording is of a part of a program: say which to run, with -- CMD")
+    return command
 
 
 def run_live(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from greenroom.runtime.recording.journal.reading import JournalSource, items_of, runs_of
+from greenroom.runtime.recording.journal.reading import items_of, runs_of, source_of
 from greenroom.runtime.recording.journal.writing import JournalSink
 from greenroom.runtime.recording.tape.model import Crossing, Reads
 from greenroom.runtime.recording.tape.spool import SpoolReader
@@ -59,12 +59,12 @@ class Taker:
         """What the first process has said of itself at its end."""
         if run is not None:
             self._go_on(run)
-        elif runs := runs_of(JournalSource(session._runtime.core, session.id)):
+        elif runs := runs_of(source_of(session)):
             self._go_on(runs[-1])
 
     def _go_on(self, run: int) -> None:
         """Note what a recording that has begun has already."""
-        for item in items_of(JournalSource(self._session._runtime.core, self._session.id), run - 1):
+        for item in items_of(source_of(self._session), run - 1):
             if item.run == run and item.crossing is not None:
                 self._taken.add((item.crossing.process, item.crossing.number))
             elif item.run == run and item.reads is not None:

@@ -15,8 +15,8 @@ from greenroom.runtime.recording.journal.reading import tape_of
 from greenroom.runtime.recording.patches.plan import Plan
 from greenroom.runtime.recording.programs.described import Described, described
 from greenroom.runtime.recording.programs.live import fork_program
-from greenroom.runtime.recording.programs.running import run_replay
-from greenroom.runtime.recording.programs.steps import in_order
+from greenroom.runtime.recording.programs.running import command_of, run_replay
+from greenroom.runtime.recording.tape.model import in_order
 from greenroom.storage.errors import ReplayError, ValidationError
 
 from .blame import StepScore, Trial, planned, ranked
@@ -94,9 +94,7 @@ class Blaming:
         tape = tape_of(self.session)
         crossings = in_order(tape.crossings)
         self.steps = {number: described(number, each) for number, each in enumerate(crossings, 1)}
-        command = list(self.command or tape.about.get("command") or ())
-        if not command:
-            raise ReplayError("this recording is of a part of a program: say which to run, with -- CMD")
+        command = command_of(tape, self.command)
         looked_at = self._looked_at(only)
         passed = self._baseline(command)
         trials = self._known()

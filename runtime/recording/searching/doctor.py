@@ -23,13 +23,13 @@ _ADVICE: Final = {
     "process": "nothing to do: a replay answers with what was recorded",
     "order": "nothing to do: a replay hands over answers in the recorded order",
     "hash seed": "a replay starts Python with the recorded seed. For live runs: sort sets whose order matters",
-    "file": "read it in a function marked with @greenroom.tool, or keep the file as it was beside the program",
-    "listing": "list it in a function marked with @greenroom.tool, or sort what is listed",
-    "network": "connect in a function marked with @greenroom.tool: no recording holds plain connections",
-    "database": "query it in a function marked with @greenroom.tool",
-    "subprocess": "record with --processes, or start it in a function marked with @greenroom.tool",
+    "file": "read it in a function marked with @tool, or keep the file as it was beside the program",
+    "listing": "list it in a function marked with @tool, or sort what is listed",
+    "network": "connect in a function marked with @tool: no recording holds plain connections",
+    "database": "query it in a function marked with @tool",
+    "subprocess": "record with --processes, or start it in a function marked with @tool",
     "address": "an address in memory is shown, as repr() does: print something else",
-    "unknown": "look at what this line depends on: mark the function that gets it with @greenroom.tool",
+    "unknown": "look at what this line depends on: mark the function that gets it with @tool",
 }
 _COVERED: Final = frozenset(
     {"clock", "randomness", "environment", "http", "mcp", "tool", "process", "order", "hash seed"}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgpack
 from blake3 import blake3
 
-__all__ = ["Crossing", "Reads", "Sink", "Tape", "key_of"]
+__all__ = ["Crossing", "Reads", "Sink", "Tape", "in_order", "key_of", "type_name"]
 
 _KEY_LENGTH: Final = 16
 
@@ -93,6 +93,15 @@ class Sink(Protocol):
         """Keep all that is still on the way."""
 
 
+def in_order(crossings: Iterable[Crossing]) -> list[Crossing]:
+    """Return crossings in the order in which they began: they are the steps of a recording, and step 1 comes first.
+    Those of several processes are ordered by time."""
+    found = list(crossings)
+    if all(each.process == 0 for each in found):
+        return sorted(found, key=lambda each: each.number)
+    return sorted(found, key=lambda each: (each.time, each.process, each.number))
+
+
 def key_of(kind: str, name: str, input: Mapping[str, Any], key: bytes | None = None) -> bytes:
     """Return the digest that identifies an input: of `key` if a boundary gives one, else of all of the input, whatever
     the order of its fields."""
@@ -112,10 +121,11 @@ def _ordered(value: Any) -> Any:
 
 
 def _pack(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(value, default=_named, unicode_errors="surrogatepass")
+    packed: bytes = msgpack.packb(value, default=type_name, unicode_errors="surrogatepass")
     return packed
 
 
-def _named(value: object) -> str:
-    """Stand in for what no tape can hold: its text would hold addresses, which change from run to run."""
+def type_name(value: object) -> str:
+    """Return what stands for a value that no tape can hold: its own text may hold an address, which changes from run to
+    run."""
     return f"<{type(value).__module__}.{type(value).__qualname__}>"

@@ -16,10 +16,10 @@ from .matching.difference import difference
 from .matching.order import Order
 from .matching.reads import MISSING, Values
 from .model import Crossing, Tape, key_of
-from .redacting import Redactor, redactor_of
 from .report import Drift, ReplayReport
+from .secrets.redacting import Redactor, redactor_of
 
-__all__ = ["Player"]
+__all__ = ["Played", "Player"]
 
 T = TypeVar("T")
 

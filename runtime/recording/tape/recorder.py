@@ -234,6 +234,6 @@ class _Recording:
 
     def fail(self, error: BaseException) -> None:
         """Put the crossing on the tape with the exception that the program gets."""
-        from .errors import held_error
+        from .held.errors import held_error
 
         self.finish({"error": held_error(error)})

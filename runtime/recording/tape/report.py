@@ -47,16 +47,21 @@ class ReplayReport:
     """Counts of crossings and reads, and the departures. Safe for threads."""
 
     exact: int = 0
-    """Crossings that were answered by what was recorded for the very same call (those that moved too)."""
+    """Calls that were answered by what was recorded for the very same call, wherever they came from."""
     moved: int = 0
-    """Of these, the ones that came from another place."""
+    """The same calls and reads, made from another place of the program."""
     drifted: int = 0
+    """Calls that were answered by what was recorded for another call."""
     order: int = 0
+    """Times that something was handed over in another order than the recorded one."""
     missing: int = 0
+    """Reads that were not recorded, and calls that nothing recorded fits."""
     unused: int = 0
+    """Calls that were recorded and not made."""
     reads: int = 0
     """Reads that were answered."""
     drifts: list[Drift] = field(default_factory=list)
+    """The first departures one by one, at most 1000."""
     refused: str | None = None
     """Why the replay stopped, if it did: the text of the ReplayError."""
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)

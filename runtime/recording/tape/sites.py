@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ["function_of", "is_own", "is_own_file", "own_place", "place", "place_is_own", "place_of", "set_own_packages"]
+__all__ = ["function_of", "is_own", "is_own_file", "place", "place_is_own", "place_of", "set_own_packages"]
 
 _MOST: Final = 50_000
 """Code objects that are remembered. A program that makes code without end makes them be looked at again."""
@@ -36,7 +36,7 @@ class _Code:
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
-        self.own = _is_own_file(code.co_filename)
+        self.own = is_own_file(code.co_filename)
         self.file = _shown(code.co_filename)
         self.places: dict[int, str] = {}
 
@@ -87,18 +87,6 @@ def place(frame: FrameType | None) -> str:
     return f"{outermost.file} in {outermost.code.co_name}" if outermost is not None else ""
 
 
-def own_place(frame: FrameType | None) -> str | None:
-    """Return the place of a frame if that is of the program's own code."""
-    if frame is None or not is_own(frame.f_code):
-        return None
-    return place_of(frame.f_code, frame.f_lineno)
-
-
-def is_own_file(path: str) -> bool:
-    """Return whether the code in a file is the program's own."""
-    return _is_own_file(path)
-
-
 def place_is_own(frame: FrameType | None) -> bool:
     """Return whether the program's own code stands anywhere from a frame outwards."""
     while frame is not None:
@@ -121,7 +109,8 @@ def _learn(code: CodeType) -> _Code:
     return known
 
 
-def _is_own_file(path: str) -> bool:
+def is_own_file(path: str) -> bool:
+    """Return whether the code in a file is the program's own."""
     if path.startswith("<"):
         return path.startswith(_INTERACTIVE) or (path == "<string>" and sys.argv[:1] == ["-c"])
     whole = os.path.abspath(path)

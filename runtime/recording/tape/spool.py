@@ -26,9 +26,20 @@ import msgpack
 
 from greenroom.storage.errors import IntegrityError
 
-from .model import Crossing, Reads, Tape
+from .model import Crossing, Reads, Tape, in_order, type_name
 
-__all__ = ["END", "SpoolFolder", "SpoolReader", "SpoolSink", "SpoolWriter", "read_spool", "read_spools", "write_tape"]
+__all__ = [
+    "END",
+    "SpoolFolder",
+    "SpoolReader",
+    "SpoolSink",
+    "SpoolWriter",
+    "frame_of_crossing",
+    "frame_of_reads",
+    "read_spool",
+    "read_spools",
+    "write_tape",
+]
 
 _MAGIC: Final = b"GRSPOOL1"
 _HEAD: Final = struct.Struct("<II")
@@ -228,19 +239,15 @@ def _tape(records: Iterable[Record]) -> Tape:
         elif not record.get("process"):
             tape.about.update(record)
     if any(crossing.process for crossing in tape.crossings):
-        tape.crossings.sort(key=lambda each: (each.time, each.process, each.number))
+        tape.crossings = in_order(tape.crossings)
     return tape
 
 
 def _framed(payload: list[Any]) -> bytes:
-    packed: bytes = msgpack.packb(payload, default=_named, unicode_errors="surrogatepass")
+    packed: bytes = msgpack.packb(payload, default=type_name, unicode_errors="surrogatepass")
     if len(packed) > _LARGEST:
         raise IntegrityError(f"a call of {len(packed)} bytes is too large for a recording: 4 GiB is the most")
     return _HEAD.pack(len(packed), crc32(packed)) + packed
-
-
-def _named(value: object) -> str:
-    return f"<{type(value).__module__}.{type(value).__qualname__}>"
 
 
 def _record(payload: bytes) -> Record | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgpack
 
-from greenroom.runtime.recording.tape.errors import held_error
+from greenroom.runtime.recording.tape.held.errors import held_error
 from greenroom.runtime.recording.tape.reels import playing
 from greenroom.storage.errors import ReplayError
 

@@ -16,7 +16,7 @@ from greenroom.runtime.recording.boundaries.http import (
     clean_text,
     clean_url,
 )
-from greenroom.runtime.recording.tape.errors import held_error, raised_again
+from greenroom.runtime.recording.tape.held.errors import held_error, raised_again
 
 SECRET = "s3cr3t"
 

@@ -19,7 +19,7 @@ from greenroom.runtime import Runtime, ValidationError
 from greenroom.runtime.recording.journal.reading import tape_of
 from greenroom.runtime.recording.journal.writing import JournalSink
 from greenroom.runtime.recording.tape.model import Crossing, Reads, key_of
-from greenroom.runtime.recording.tape.redacting import Redactor, redactor_of
+from greenroom.runtime.recording.tape.secrets.redacting import Redactor, redactor_of
 
 from .crossings import crossing
 

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.runtime.recording.tape.errors import RecordedError, held_error, raised_again
-from greenroom.runtime.recording.tape.values import find_class, give_back, hold, hold_loosely
+from greenroom.runtime.recording.tape.held.errors import RecordedError, held_error, raised_again
+from greenroom.runtime.recording.tape.held.values import find_class, give_back, hold, hold_loosely
 from greenroom.storage.errors import ReplayError, SessionNotFound, ValidationError
 
 

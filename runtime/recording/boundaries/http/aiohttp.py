@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from greenroom.storage.errors import ReplayError
 
-from ...tape.errors import held_error, raised_again
+from ...tape.held.errors import held_error, raised_again
 from ...tape.reels import Pending, Reel, active, inside
 from . import Exchange, Replayed, ask, changed_headers, changed_url, fail, recorded_head_async
 from .framing import Framing

@@ -11,7 +11,7 @@ from http.client import HTTPResponse
 from types import ModuleType
 from typing import Any, Final
 
-from ...tape.errors import raised_again
+from ...tape.held.errors import raised_again
 from ...tape.reels import Pending, Reel, active, inside
 from .exchange import fail
 from .identity import ask, changed_headers, changed_url

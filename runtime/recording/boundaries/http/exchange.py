@@ -12,7 +12,7 @@ from weakref import ref
 
 from greenroom.storage.errors import ReplayError
 
-from ...tape.errors import held_error, raised_again
+from ...tape.held.errors import held_error, raised_again
 from ...tape.reels import Pending
 from ..cancelled import until_cancelled
 from .secrets import clean_answer_headers
@@ -216,7 +216,7 @@ class Replayed:
         if left_out := self._recorded.get("left_out"):
             raise ReplayError(
                 f"the last {left_out} bytes of a recorded response are not known: it was longer than a recording keeps"
-                f" ({_MOST_BYTES} bytes, or the store's max_artifact_bytes). Have a tool (`@greenroom.tool`) fetch it"
+                f" ({_MOST_BYTES} bytes, or the store's max_artifact_bytes). Have a tool (`@tool`) fetch it"
                 " and return what the program needs of it"
             )
         if not self._recorded.get("complete", True):
@@ -258,7 +258,7 @@ def _head(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
     if recorded.get("upgraded"):
         raise ReplayError(
             "the program opens a websocket: its messages are not recorded, so it cannot be answered offline. Replace"
-            " the function that uses it by a tool (`@greenroom.tool`), whose results are recorded"
+            " the function that uses it by a tool (`@tool`), whose results are recorded"
         )
     return recorded
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
-from ...tape.urls import REDACTED, clean_text, clean_url, is_secret_name
+from ...tape.secrets.urls import REDACTED, clean_text, clean_url, is_secret_name
 
 __all__ = [
     "REDACTED",

@@ -120,8 +120,8 @@ def _recorded(run: Callable[..., Any], name: str, module: ModuleType) -> Callabl
         reel = active() if _results else None
         if reel is None or not sites.is_own(sys._getframe(1).f_code):
             return run(*args, **kwargs)
-        from ...tape.errors import held_error
-        from ...tape.values import hold_loosely
+        from ...tape.held.errors import held_error
+        from ...tape.held.values import hold_loosely
 
         command = args[0] if args else kwargs.get("args", kwargs.get("cmd"))
         given = {key: value for key, value in kwargs.items() if key not in ("args", "cmd", "env", "stdin", "stdout")}
@@ -163,7 +163,7 @@ def _held(value: Any, module: ModuleType) -> dict[str, Any]:
 
 def _given_back(recorded: Mapping[str, Any], command: Any, module: ModuleType) -> Any:
     if "error" in recorded:
-        from ...tape.errors import raised_again
+        from ...tape.held.errors import raised_again
 
         raise raised_again(recorded["error"])
     if recorded.get("is_result"):

@@ -6,6 +6,9 @@ It stands in for any other `sitecustomize` on the path, so it runs that one firs
 import os
 import sys
 
+# The variables of `programs.options` and the exit codes of `programs.launch` are written again here, because a Python
+# without greenroom runs this too.
+
 
 def _leave_path() -> None:
     """Remove this folder from where the program imports from. Its children have it from their environment."""
@@ -37,9 +40,8 @@ def _start() -> None:
     except ImportError as error:
         lineage = os.environ.get("GREENROOM_RECORDING_LINEAGE")
         if lineage:
-            _leave_mark(
-                told, f"{lineage}.unrecorded"
-            )  # a tool of the program, in a Python of its own: it runs as any other process
+            # A tool of the program, in a Python of its own: it runs as any other process.
+            _leave_mark(told, f"{lineage}.unrecorded")
             return
         sys.stderr.write(
             f"greenroom: the program's Python, {sys.executable}, cannot import greenroom ({error}): install it there"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..urls import REDACTED
+from ..secrets.urls import REDACTED
 
 __all__ = ["fits_redacted"]
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from greenroom.actors.messages.calls import MAX_CALL_NAME, Called, RecordCall, RecordReturn
 from greenroom.actors.scheduling.operation import CURRENT, changed
+from greenroom.runtime.handles.session import Session, core_of
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.session_ids import session_bytes
 from greenroom.storage.errors import GreenroomError
 from greenroom.storage.events.journal import FAMILY
 from greenroom.storage.events.model import event_of
-
-if TYPE_CHECKING:
-    from greenroom.runtime.handles.session import Session
 
 __all__ = ["MAX_ERROR_TEXT", "CallEvents", "Told", "packed"]
 
@@ -50,7 +48,7 @@ class CallEvents:
 
     def __init__(self, session: Session) -> None:
         """Create it with what the journal has already."""
-        core = session._runtime.core
+        core = core_of(session)
         self._id = session.id
         self._ask: Callable[[Any], Any] = lambda command: core.supervisor.delivery.routing.ask(
             session.id, command, core.config.ask_timeout

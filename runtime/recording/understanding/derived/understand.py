@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from greenroom.runtime.handles.session import Session, core_of
 from greenroom.runtime.recording.journal.reading import JournalSource, items_of
 from greenroom.runtime.recording.tape.model import Crossing
 from greenroom.runtime.recording.understanding.decode import model_call
@@ -23,9 +24,6 @@ from .calls import MAX_ERROR_TEXT, CallEvents, packed
 from .conversation import Conversation, as_message
 from .marks import Said
 from .threads import Place, Thread, Threads
-
-if TYPE_CHECKING:
-    from greenroom.runtime.handles.session import Session
 
 __all__ = ["Understanding", "understand", "understand_quietly"]
 
@@ -82,7 +80,7 @@ class Understanding:
         recording goes on whatever happens here. Raises ValidationError for a table of prices that is none."""
         self._quiet = quiet
         self._session = session
-        core = session._runtime.core
+        core = core_of(session)
         self._lock = _locks[hash(session.id) % len(_locks)]
         if prices is None:
             prices = core.config.prices

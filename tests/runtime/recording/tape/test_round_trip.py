@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime.recording.tape.errors import raised_again
+from greenroom.runtime.recording.tape.held.errors import raised_again
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import Reel, active, inside, playing, set_process_reel

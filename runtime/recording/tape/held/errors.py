@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from greenroom.storage.errors import ValidationError
 
-from .urls import clean_texts
+from ..secrets.urls import clean_texts
 from .values import find_class, give_back, hold, hold_loosely
 
 __all__ = ["RecordedError", "held_error", "raised_again"]

@@ -17,7 +17,7 @@ from typing import Any, Final
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
-from .model import Crossing, Reads, key_of
+from ..model import Crossing, Reads, key_of
 from .writings import clean_writings
 
 __all__ = ["MARK", "REDACTED", "Redactor", "redactor_of"]

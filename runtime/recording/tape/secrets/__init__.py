@@ -1,0 +1,1 @@
+"""Secrets: how they are known, and removed from what is put on a tape."""
