@@ -106,7 +106,7 @@ class Exchange:
         """Put on the tape what came until the other side broke off in the middle of the chunks of HTTP/1.1: the wire
         ended with `tail`, or `left` bytes before the end of the last chunk."""
         if not self.over:
-            self.over = True
+            self._is_over()
             self._pending.finish({**self._outcome(True), "tail": tail, "left": left})
 
     def so_far(self) -> dict[str, Any]:
