@@ -69,10 +69,13 @@ def greenroom_recording(request: pytest.FixtureRequest) -> Iterator[CassetteRun]
     from greenroom.storage.errors import GreenroomError
 
     item = request.node
+    missing = ""
     try:
         run = _begun(item)
     except GreenroomError as error:
-        pytest.fail(f"greenroom: {error}", pytrace=False)
+        missing = str(error)
+    if missing:  # outside of the handler, so that pytest does not show the error twice
+        pytest.fail(f"greenroom: {missing}", pytrace=False)
     item.stash[_run] = run
     run.begin()
     try:

@@ -77,7 +77,7 @@ class Store:
         if not create and not settings.data.is_dir():
             raise StorageError(
                 f"there is no store at {settings.data}: name another with --data, "
-                "or make one with: greenroom ingest FILE"
+                "or make one with: greenroom ingest FILE, or greenroom record -- python PROGRAM"
             )
         unset = {key: value for key, value in (defaults or {}).items() if settings.origins[key] == "default"}
         config = settings.config.model_copy(update=unset)

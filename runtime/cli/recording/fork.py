@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenroom.runtime.cli.output import note, tell_beside
+from greenroom.runtime.cli.output import counted, note, tell_beside
 from greenroom.runtime.cli.parameters import SessionId
 from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.storage.errors import InvalidOperation, ValidationError
@@ -87,7 +87,7 @@ def fork(
         tape = tape_of(found)
         steps = in_order(tape.crossings)
         if at > len(steps):
-            raise ValidationError(f"at: session {found.id} has {len(steps)} steps, not {at}", field="at")
+            raise ValidationError(f"at: session {found.id} has {counted(len(steps), 'step')}, not {at}", field="at")
         given += _edited(steps, at) if edit else []
         planned = plan(given, steps, at)
         if not assume_credentials:

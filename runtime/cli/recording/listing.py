@@ -129,14 +129,13 @@ def _show(runtime: Runtime, name: str, as_json: bool) -> None:
         about = {key: value for key, value in tape.about.items() if key != "environment"}
         print_json({**_row(info), **totals.to_dict(), "about": about, "calls": [each.to_dict() for each in steps]})
         return
-    ended = tape.about.get("exit_code")
     reads = sum(len(each.reads) for each in tape.reads)
     started = tape.about.get("started_at")
     fields = {
         "recording": info.id,
         "command": shown_command(tape.about.get("command")),
         "started": moment(datetime.fromtimestamp(started / 1e9, UTC)) if isinstance(started, int) else "",
-        "ended": "no: it was killed, or goes on" if ended is None else f"with exit code {ended}",
+        "ended": _ended(tape.about),
         "steps": f"{totals.steps:,}" + (f", {totals.failed:,} failed" if totals.failed else ""),
         "model calls": f"{totals.model_calls:,}",
         "tokens": f"{totals.tokens:,}",
@@ -145,6 +144,16 @@ def _show(runtime: Runtime, name: str, as_json: bool) -> None:
     }
     print_fields({name: value for name, value in fields.items() if value})
     _tell_steps(steps)
+
+
+def _ended(about: Mapping[str, Any]) -> str:
+    """Return how a program has ended, or a block of one, which has no exit code."""
+    if (code := about.get("exit_code")) is not None:
+        return f"with exit code {code}"
+    if "ended_at" not in about:
+        return "no: it was killed, or goes on"
+    error = about.get("error")
+    return f"by {error.get('name')}: {error.get('text')}" if isinstance(error, Mapping) else "without an exception"
 
 
 def _tell_steps(steps: Sequence[Described]) -> None:

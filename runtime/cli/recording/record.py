@@ -45,9 +45,10 @@ def record(
 ) -> None:
     """Run a Python program, unchanged, and record it: a session that can be looked at, replayed and forked.
 
-    Recorded is what makes an agent run differently each time: its calls of models and of other HTTP servers (httpx,
-    requests, urllib3, aiohttp, http.client), of MCP servers, of functions marked with @tool, and what its own
-    code reads of clock, randomness and environment. Keys and cookies in headers never reach the disk.
+    Recorded is what makes an agent run differently each time: its calls of models and of other HTTP servers (by
+    httpx, httpx2, requests, urllib3, botocore, aiohttp, http.client or urllib), of MCP servers, of functions marked
+    with @tool, and what its own code reads of clock, randomness and environment. Keys and cookies in headers never
+    reach the disk.
 
     The exit code is that of the program; what was recorded is told on stderr. What was recorded until a crash is kept.
 

@@ -154,6 +154,14 @@ def test_six_refunds_are_paid_once(folder: Path, models: Models) -> None:
     assert (folder / "bank.txt").read_text().splitlines() == [*before, "7 125000", "8 1500"]
 
 
+def test_pytest_finds_the_example_where_it_stands() -> None:
+    command = [*PROGRAMS["pytest"], "--collect-only", "-q"]
+    unwritten = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=EXAMPLE, env=unwritten, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_agent.py::test_everybody_is_paid" in done.stdout
+
+
 def test_the_page_shows_the_example() -> None:
     source = (EXAMPLE / "agent.py").read_text("utf-8")
     code = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)[0]

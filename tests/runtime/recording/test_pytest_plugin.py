@@ -130,7 +130,7 @@ def test_a_test_is_recorded_once_and_then_runs_offline(project: pytest.Pytester,
 def test_a_missing_recording_fails_and_says_what_to_run(project: pytest.Pytester) -> None:
     result = run(project)
     result.assert_outcomes(errors=1)
-    assert f"there is no cassette {CASSETTE}" in said(result)
+    assert said(result).count(f"there is no cassette {CASSETTE}") == 1
     command = re.search(r"pytest '(.*)' --greenroom-record=missing", said(result))
     assert command is not None
     run(project, command[1], "--greenroom-record=missing").assert_outcomes(passed=1)

@@ -61,6 +61,16 @@ def test_the_steps_of_a_recording_are_told_in_words(greenroom: Any, recorded: st
     assert lines[at + 3] == "      LookupError: no such city"
 
 
+def test_it_says_how_a_block_has_ended(greenroom: Any, tmp_path: Path) -> None:
+    with Runtime.open(tmp_path / "greenroom-data") as rt:
+        with rt.recording("good") as good:
+            pass
+        with pytest.raises(LookupError), rt.recording("bad") as bad:
+            raise LookupError("no such city")
+    assert "ended        without an exception" in greenroom("recordings", good.id).stdout.splitlines()
+    assert "ended        by LookupError: no such city" in greenroom("recordings", bad.id).stdout.splitlines()
+
+
 def test_they_are_json_for_programs(greenroom: Any, recorded: str) -> None:
     found = greenroom.json("recordings", recorded)
     assert (found["steps"], found["model_calls"], found["tokens"], found["cost_microusd"]) == (2, 1, 1100, 3500)
