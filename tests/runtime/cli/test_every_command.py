@@ -116,8 +116,8 @@ def test_scripts_that_fail_say_so_in_json_too(greenroom: Any, session: str) -> N
 
 
 PYTHON = re.compile(r"\w\(\)|=True|=None|=False|\bread_only\b|\brt\.|\bRuntime\.|\ba Path\b|; run verify")
-# What the command line never asks for: the advice is for who registers tools, agents, hooks.
-NEVER_ASKED = re.compile(r"replace=True|agents\.register|tools\.list")
+# What the command line never asks for: the advice is for who registers tools, agents, hooks, or records blocks.
+NEVER_ASKED = re.compile(r"replace=True|agents\.register|tools\.list|call rt\.(recording|replaying)\(\) for each block")
 
 
 def test_no_advice_for_python_reaches_the_command_line() -> None:
