@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--greenroom-data", metavar="DIR", help="the store of recordings that tests name by session")
     parser.addini(
         "greenroom_redact",
-        "rules for what cassettes must not hold: names of standard rules, regular expressions, JSON paths",
+        "rules for what cassettes must not hold: regular expressions, JSON paths",
         type="linelist",
     )
 

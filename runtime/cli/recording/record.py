@@ -22,7 +22,7 @@ Redact = Annotated[
     list[str] | None,
     typer.Option(
         metavar="RULE",
-        help="Remove from what is recorded: a name of standard rules such as emails, or a regular expression. "
+        help="Remove from what is recorded: a regular expression, or a JSON path such as $..email. "
         "Keys in headers are never recorded. Repeatable.",
     ),
 ]

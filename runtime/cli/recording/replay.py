@@ -68,6 +68,8 @@ def _tell(found: ProgramReplay) -> None:
         print(line, file=sys.stderr)
     if found.report.refused is not None:
         tell_beside(found.report.refused)
+    if found.report.missing and not found.report.refused and (found.recorded_code or 128) >= 128:
+        note("the recorded program was killed: what it read of clock and randomness after its last call was not kept")
     if found.verdict == "failed":
         tell_beside(f"exit code {found.code}; when it was recorded {found.recorded_code}")
     tell_beside(f"digest of the recording: {found.digest}")

@@ -43,6 +43,11 @@ class Patch:
         """The path with its root, as one writes it."""
         return self.root + shown_path(self.path)
 
+    @property
+    def kept(self) -> str:
+        """The patch as it is kept with a recording: without the value of a header, which may be secret."""
+        return f'{self.target}="[redacted]"' if self.root == "http" and self.path[0] == "headers" else self.text
+
     def __str__(self) -> str:
         return self.text
 

@@ -23,6 +23,7 @@ from greenroom.runtime.recording.tape import sites
 from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import Reel, set_process_reel
+from greenroom.runtime.recording.tape.report import ReportFile
 from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter, read_spool
 from greenroom.runtime.version import __version__
 
@@ -75,6 +76,7 @@ class _Child:
         self._recorder: Recorder | None = None
         self._replay: Player | ForkReel | None = None
         self._sink: _ProcessSink | None = None
+        self._file: ReportFile | None = None
 
     def begin(self) -> None:
         """Make the reel of this process."""
@@ -93,6 +95,7 @@ class _Child:
                 reel = self._recorder = Recorder(self._sink, most_reads=most)
             if self.lineage == _FIRST:
                 self._sink.open()
+        self.write_report()
         set_process_reel(reel)
         processes.set_environment(self.environment)
         _answers_for(self)
@@ -109,7 +112,7 @@ class _Child:
             process=number,
             claim=claim,
             sleep=options.sleep,
-            answered=self.write_report if self._is_further else None,
+            answered=self.write_report,
         )
 
     def _fork(self, sink: _ProcessSink) -> ForkReel:
@@ -194,20 +197,18 @@ class _Child:
         set_process_reel(None)
         if self._replay is not None:
             self._replay.end()
-            self.write_report()
+            self.write_report(is_last=True)
         elif self._recorder is not None:
             self._recorder.close()
 
-    def write_report(self) -> None:
+    def write_report(self, *, is_last: bool = False) -> None:
         """Write the report of a replay as it stands."""
         if self._replay is None:
             return
-        report = self._replay.report.to_dict()
-        report["live"] = getattr(self._replay, "live", 0)
-        path = os.path.join(self.options.folder, f"{self.lineage}.report")
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
-            json.dump(report, file)
-        os.replace(f"{path}.new", path)
+        if self._file is None:
+            self._file = ReportFile(os.path.join(self.options.folder, f"{self.lineage}.report"))
+        waiting = 0 if self._is_further or is_last else self._replay.waiting
+        self._file.write(self._replay.report, waiting=waiting, is_last=is_last)
 
     @property
     def _is_further(self) -> bool:

@@ -118,6 +118,8 @@ def read_report(spool_dir: str | os.PathLike[str]) -> ReplayReport:
     report = ReplayReport()
     for path in sorted(Path(spool_dir).glob("*.report")):
         report.add(json.loads(path.read_text("utf-8")))
+    if not Path(spool_dir, "0.report").exists():
+        report.refused = report.refused or "the program left no report of its replay: is the disk of TMPDIR full?"
     return report
 
 

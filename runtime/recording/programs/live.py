@@ -85,7 +85,7 @@ def fork_program(
     folder = _folder_of(data, session)
     taker = Taker(session, folder, run=run, understanding=Understanding(session))
     tape = Tape(whole.about, list(kept.values()), reads)
-    about = {"command": [*command], "forked_at": at, "patches": [each.text for each in planned.requests]}
+    about = {"command": [*command], "forked_at": at, "patches": [each.kept for each in planned.requests]}
     code, totals = _run(
         session,
         taker,

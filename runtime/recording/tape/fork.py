@@ -87,7 +87,7 @@ class ForkReel:
             changed = self._changes(kind, name, input) if self._changes is not None else None
         pending = self._recorder.begin(kind, name, input, key=key, frame=frame)
         if changed:
-            pending.change(changed)
+            pending.change(changed, self._player.call_of(kind, name, input, key, frame).key)
         return pending
 
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
@@ -110,6 +110,11 @@ class ForkReel:
     def sleep(self) -> float:
         """The part of its sleeps that the program sleeps."""
         return self._player.sleep if self._left else 1.0
+
+    @property
+    def waiting(self) -> int:
+        """How many crossings of the tape nobody has asked for."""
+        return self._left
 
     @property
     def recorder(self) -> Recorder:

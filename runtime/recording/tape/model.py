@@ -80,6 +80,11 @@ class Tape:
     reads: list[Reads] = field(default_factory=list)
 
 
+PATCHED: Final = "patched"
+"""The entry, True, in the input of a crossing that was made with other fields than the program gave. Its key is that of
+what the program gave."""
+
+
 class Sink(Protocol):
     """Where a recorder puts what it has."""
 

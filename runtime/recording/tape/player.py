@@ -64,7 +64,8 @@ class Player:
         of a pool does which work is not the same in each run.
 
         `sleep` is the part of its sleeps that the program sleeps. `redactor` removes secrets from what is asked, by
-        default by the rules that are kept with the recording. `answered` is called after each answer."""
+        default by the rules that are kept with the recording. `answered` is called after each
+        answer, and when the report has more."""
         self.sleep = sleep
         self._answered = answered
         self.report = ReplayReport()
@@ -131,7 +132,8 @@ class Player:
         """Stop the replay because nothing fits a call. Return the error that says so."""
         with self._lock:
             self._stopped = self._missing(call)
-            return self._stopped
+        self._tell_changed()
+        return self._stopped
 
     def crossing(self, at: int) -> Crossing:
         """Return a recorded crossing by its index."""
@@ -154,8 +156,7 @@ class Player:
         else:
             report.tell(self._drift(call, crossing, "drifted", difference(crossing.input, call.input)))
         self._order.begin(found.at)
-        if self._answered is not None:
-            self._answered()
+        self._tell_changed()
         return Played(self, found.at, crossing)
 
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
@@ -180,6 +181,7 @@ class Player:
                     place=place,
                 )
                 self.report.refused = str(self._stopped)
+                self._tell_changed()
                 raise self._stopped
             self._tell_once(kind, name, place, "missing")
             if name in self._last_clock:
@@ -197,6 +199,11 @@ class Player:
                     self.report.tell(Drift(crossing.kind, crossing.name, crossing.place, crossing.number, "unused"))
         return self.report
 
+    @property
+    def waiting(self) -> int:
+        """How many crossings nobody has asked for."""
+        return max(0, len(self._crossings) - self.report.exact - self.report.drifted)
+
     def left(self) -> list[Crossing]:
         """Return the crossings that nobody has asked for."""
         with self._lock:
@@ -210,6 +217,11 @@ class Player:
         if (what, name, place) not in self._told:
             self._told.add((what, name, place))
             self.report.tell(Drift(kind, name, place, 0, what))
+            self._tell_changed()
+
+    def _tell_changed(self) -> None:
+        if self._answered is not None:
+            self._answered()
 
     def _missing(self, call: Call) -> ReplayError:
         near = self._calls.near(call)

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 from weakref import WeakMethod, WeakSet
 
 from .lanes import current
-from .model import Crossing, Reads, Sink, key_of
+from .model import PATCHED, Crossing, Reads, Sink, key_of
+from .secrets.urls import REDACTED
 from .sites import place as place_from
 from .sites import place_of
 
@@ -202,15 +203,16 @@ class _Recording:
         """Count what is handed to the program."""
         self.tick()
 
-    def change(self, changed: Mapping[str, Any]) -> None:
-        """Have the call made with other fields. They are what is recorded; what identifies the call in a replay is what
-        the program gave."""
+    def change(self, changed: Mapping[str, Any], key: bytes) -> None:
+        """Have the call made with other fields. They are what is recorded, but for the values of headers, which may be
+        secret; what identifies the call in a replay is `key`, the digest of what the program gave."""
         self.changed = changed
         given = self._crossing.input
         if "headers" in changed:
             others = [each for each in given.get("headers") or () if each[0] not in changed["headers"]]
-            changed = {**changed, "headers": [*others, *map(list, dict(changed["headers"]).items())]}
-        self._crossing.input = {**given, **changed}
+            changed = {**changed, "headers": [*others, *([name, REDACTED] for name in dict(changed["headers"]))]}
+        self._crossing.input = {**given, **changed, PATCHED: True}
+        self._crossing.key = key
 
     def watch(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
         """Take the method that returns what the program has got, in case the recording ends first."""

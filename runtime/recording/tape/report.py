@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-__all__ = ["Drift", "ReplayReport", "Told"]
+__all__ = ["Drift", "ReplayReport", "ReportFile", "Told"]
 
 Told = Literal["moved", "drifted", "order", "missing", "unused"]
 _MOST: Final = 1000
 """Drifts that are told one by one. All are counted."""
+_TOLD_MEANWHILE: Final = 20
+"""Drifts that are in a report which is written while the program runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +84,11 @@ class ReplayReport:
             if len(self.drifts) < _MOST:
                 self.drifts.append(drift)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything by name as JSON values."""
+    def to_dict(self, most: int = _MOST) -> dict[str, Any]:
+        """Return everything by name as JSON values, with at most so many drifts."""
         with self._lock:
             counts = {name: getattr(self, name) for name in _COUNTS}
-            drifts = [drift.to_dict() for drift in self.drifts]
+            drifts = [drift.to_dict() for drift in self.drifts[:most]]
         return {**counts, "is_exact": self.is_exact, "refused": self.refused, "drifts": drifts}
 
     def add(self, other: dict[str, Any]) -> None:
@@ -100,6 +106,27 @@ class ReplayReport:
 
     def _departures(self) -> Counter[str]:
         return Counter({name: getattr(self, name) for name in _COUNTS[1:-1]})
+
+
+class ReportFile:
+    """The report of one process of a replay, in a file. It is written anew with every answer, so a process that is
+    killed leaves what it had. Safe for threads."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._numbers = itertools.count()
+        self._lock = threading.RLock()
+
+    def write(self, report: ReplayReport, *, waiting: int = 0, is_last: bool = False) -> None:
+        """Write a report as it stands. `waiting` is how many crossings were not asked for yet: whoever reads the file
+        before the last report counts them as unused. A disk that is full does not stop the program."""
+        with self._lock, suppress(OSError):
+            told = report.to_dict(_MOST if is_last else _TOLD_MEANWHILE)
+            told["unused"] += waiting
+            new = f"{self._path}.{next(self._numbers)}.new"  # a signal handler may come in between and write too
+            with open(new, "w", encoding="utf-8") as file:
+                json.dump(told, file)
+            os.replace(new, self._path)
 
 
 _COUNTS: Final = ("exact", "moved", "drifted", "order", "missing", "unused", "reads")

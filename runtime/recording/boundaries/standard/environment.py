@@ -21,7 +21,7 @@ _PATCHED: Final = "__greenroom_original__"
 _SECRET: Final = re.compile(
     r"(?:^|_)(?:api_?key|key|tokens?|secrets?|pass|passwd|password|passphrase|pat|credentials?|auth|authorization|dsn|jwt"
     r"|cookie|session|signature|private|(?:database|redis|mongo|postgres|amqp|broker|connection)_?(?:url|uri|string))"
-    r"(?:$|_)",
+    r"(?:$|_)|secret|passw(?:or)?d|passphrase|api_?key|credential|token$",
     re.IGNORECASE,
 )
 _SECRET_VALUE: Final = re.compile(r"^(?:sk-|pk-|ghp_|gho_|xox[abps]-|AKIA|AIza|eyJ)|-----BEGIN|://[^/\s]*:[^/\s]*@")

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from ..model import PATCHED
+
 __all__ = ["Change", "changes", "difference"]
 
 _TOLD: Final = 5
@@ -16,7 +18,7 @@ _LONGEST: Final = 60
 _MISSING: Final = object()
 _LARGEST: Final = 4 << 20
 """Bytes of a body in which it is looked for JSON."""
-_VOLATILE: Final = ("headers",)
+_VOLATILE: Final = ("headers", PATCHED)
 """Fields of an input that do not identify it."""
 
 

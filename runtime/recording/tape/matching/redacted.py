@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ..model import PATCHED
 from ..secrets.urls import REDACTED
 
 __all__ = ["fits_redacted"]
 
-_NOT_COMPARED: Final = ("headers", "redacted")
+_NOT_COMPARED: Final = ("headers", "redacted", PATCHED)
 _MARK: Final = REDACTED.encode()
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
-from ..model import Crossing, Reads, key_of
+from ..model import PATCHED, Crossing, Reads, key_of
 from .writings import clean_writings
 
 __all__ = ["MARK", "REDACTED", "Redactor", "redactor_of"]
@@ -69,7 +69,7 @@ class Redactor:
         if given is crossing.input and outcome is crossing.outcome and name == crossing.name:
             return crossing
         key = crossing.key
-        if key and given is not crossing.input:
+        if key and given is not crossing.input and PATCHED not in crossing.input:
             key = key_of(crossing.kind, name, given, _identity(crossing.kind, given))
         return replace(crossing, name=name, input=given, outcome=outcome, key=key)
 

@@ -131,3 +131,16 @@ def test_a_fork_names_a_key_that_the_recorded_program_had_before_anything_runs(p
     programs("replay", session)
     programs("fork", session, "--at", "1", HOUSE_API_KEY="k-12345")
     assert len(programs.model.asked) > asked
+
+
+def test_a_patched_call_with_redacted_fields_is_the_same_in_a_replay_of_the_fork(programs: Programs) -> None:
+    _, err = programs("record", "--redact", r"\bRome\b", "--", *CALLS)
+    session = programs.recorded(err)
+    patches = ("-p", 'llm.system="Be brief."', "-p", 'http.headers.authorization="Bearer other-secret"')
+    _, err = programs("fork", session, "--at", "0", *patches, "--assume-credentials")
+    fork = programs.recorded(err)
+    programs.model.stop()
+    _, err = programs("replay", fork)
+    assert "identical: every call" in err
+    kept = b"".join(each.read_bytes() for each in (programs.directory / "greenroom-data").rglob("*") if each.is_file())
+    assert b"other-secret" not in kept

@@ -53,4 +53,6 @@ class Programs:
                 **options,
             )
             output.seek(0)
-            return Ran(code, output.read(), read_spools(spools), read_report(spools))
+            return Ran(
+                code, output.read(), read_spools(spools), read_report(spools) if mode == "replay" else ReplayReport()
+            )

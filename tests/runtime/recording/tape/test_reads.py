@@ -93,6 +93,12 @@ def test_the_environment_is_replayed_and_secrets_are_not_on_the_tape(programs: P
     assert names == {"NAME", "OTHER", "NONE", "API_KEY"}
 
 
+@pytest.mark.parametrize("name", ["MYSECRET", "DBPASSWORD", "XAPIKEY", "ACCESSTOKEN", "awsSecretAccessKey"])
+def test_a_name_with_a_secret_in_it_holds_one(programs: Programs, name: str) -> None:
+    programs.write(f"import os\nos.environ[{name!r}]\n")
+    assert "very-hidden" not in repr(programs.run("record", env={**os.environ, name: "very-hidden"}).tape)
+
+
 def test_reads_of_libraries_are_not_recorded(programs: Programs) -> None:
     programs.write("""
         import logging, tempfile
