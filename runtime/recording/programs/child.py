@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
-from time import time_ns
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,15 +19,15 @@ from greenroom.runtime.recording.boundaries import install
 from greenroom.runtime.recording.boundaries.standard import process as processes
 from greenroom.runtime.recording.boundaries.standard.environment import credentials_read
 from greenroom.runtime.recording.tape import sites
-from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
+from greenroom.runtime.recording.tape.model import Tape
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import Reel, set_process_reel
 from greenroom.runtime.recording.tape.report import ReportFile
-from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter, read_spool
-from greenroom.runtime.version import __version__
+from greenroom.runtime.recording.tape.spool import read_spool
 
 from .claims import Claims
 from .options import LINEAGE, OPTIONS, WATCH, Options
+from .process_sink import FIRST, LINEAGE_READ, ProcessSink
 
 if TYPE_CHECKING:  # a program that is recorded pays for no player
     from greenroom.runtime.recording.tape.fork import ForkReel
@@ -36,11 +35,7 @@ if TYPE_CHECKING:  # a program that is recorded pays for no player
     from greenroom.runtime.recording.tape.report import ReplayReport
     from greenroom.runtime.recording.tape.secrets.redacting import Redactor
 
-__all__ = ["LINEAGE_READ", "start"]
-
-LINEAGE_READ: Final = ("process", "lineage", "", "main")
-"""The read by which a further process says, on a tape, which one it is: kind, name, place, lane."""
-_FIRST: Final = "0"
+__all__ = ["start"]
 
 
 def start(told: str) -> None:
@@ -49,12 +44,12 @@ def start(told: str) -> None:
     sites.set_own_packages(options.own)
     processes.record_results(options.processes)
     tape = read_spool(options.tape_file) if options.tape_file is not None else None
-    child = _Child(options, os.environ.get(LINEAGE) or _FIRST, tape)
+    child = _Child(options, os.environ.get(LINEAGE) or FIRST, tape)
     child.begin()
     install.install()
     _end_with(child)
     if options.mode == "replay":
-        from .offline import refuse_connections
+        from greenroom.runtime.recording.boundaries.offline import refuse_connections
 
         refuse_connections(_report)
     if (watched := os.environ.get(WATCH)) is not None:
@@ -75,7 +70,7 @@ class _Child:
         """Whether the process is about to end."""
         self._recorder: Recorder | None = None
         self._replay: Player | ForkReel | None = None
-        self._sink: _ProcessSink | None = None
+        self._sink: ProcessSink | None = None
         self._file: ReportFile | None = None
 
     def begin(self) -> None:
@@ -86,14 +81,14 @@ class _Child:
         if options.mode == "replay":
             reel = self._replay = self._player()
         else:
-            self._sink = _ProcessSink(options.folder, self.lineage, options.hash_seed, self._redactor())
+            self._sink = ProcessSink(options.folder, self.lineage, options.hash_seed, self._redactor())
             if options.mode == "fork":
                 reel = self._replay = self._fork(self._sink)
                 self._recorder = self._replay.recorder
             else:
                 most = 1 if self._is_further else None  # a pool ends its processes whenever it likes
                 reel = self._recorder = Recorder(self._sink, most_reads=most)
-            if self.lineage == _FIRST:
+            if self.lineage == FIRST:
                 self._sink.open()
         self.write_report()
         set_process_reel(reel)
@@ -115,7 +110,7 @@ class _Child:
             answered=self.write_report,
         )
 
-    def _fork(self, sink: _ProcessSink) -> ForkReel:
+    def _fork(self, sink: ProcessSink) -> ForkReel:
         from greenroom.runtime.recording.tape.fork import ForkReel
 
         options = self.options
@@ -213,92 +208,7 @@ class _Child:
     @property
     def _is_further(self) -> bool:
         """Whether another process of the run has started this one, and may end it at any time."""
-        return self.lineage != _FIRST
-
-
-class _ProcessSink:
-    """The spool of a process. It is made when there is something to put into it: many a child has nothing."""
-
-    def __init__(self, folder: str, lineage: str, hash_seed: str, redactor: Redactor | None = None) -> None:
-        self._redactor = redactor
-        self._hash_seed = hash_seed
-        self._folder = folder
-        self._lineage = lineage
-        self._spool: SpoolSink | None = None
-        self._is_left = False
-        self.number = 0
-
-    def open(self) -> SpoolSink:
-        """Return the spool. Make it if there is none."""
-        if self._spool is None:
-            first = self._lineage == _FIRST
-            number = 0 if first else max(1, len([each for each in os.listdir(self._folder) if each.endswith(".spool")]))
-            while True:
-                try:
-                    self._spool = SpoolSink(SpoolWriter(os.path.join(self._folder, f"{number:06}.spool")))
-                    break
-                except FileExistsError:
-                    number += 1
-            self.number = number
-            told = _about(number, self._lineage, self._hash_seed)
-            if self._redactor is not None:
-                told = {**self._redactor.about(told), "redact": self._redactor.described()}
-            self._spool.about(told)
-            if number:
-                begun = {"lineage": self._lineage, "command": told["command"], "pid": os.getpid()}
-                self._spool.reads(Reads([(*LINEAGE_READ, begun)], number))
-        return self._spool
-
-    def about(self, told: dict[str, Any]) -> None:
-        """Put what this process says of itself into its spool, if it has one."""
-        if self._spool is not None:
-            self._spool.about(told)
-
-    def crossing(self, crossing: Crossing) -> None:
-        """Append a crossing."""
-        if not self._is_left:
-            spool = self.open()
-            crossing.process = self.number
-            spool.crossing(self._redactor.crossing(crossing) if self._redactor is not None else crossing)
-
-    def reads(self, reads: Reads) -> None:
-        """Hold reads for the next crossing; those of a further process are appended at once."""
-        if not self._is_left:
-            spool = self.open()
-            reads.process = self.number
-            spool.reads(self._redactor.reads(reads) if self._redactor is not None else reads)
-            if self.number:
-                spool.sync()
-
-    def sync(self) -> None:
-        """Append what is held."""
-        if self._spool is not None:
-            self._spool.sync()
-
-    def close(self) -> None:
-        """Append what is held, and close the spool."""
-        if self._spool is not None and not self._is_left:
-            self._spool.close()
-            self._is_left = True
-
-    def abandon(self) -> None:
-        """Touch the spool no more: it is that of the process that forked this one."""
-        self._is_left = True
-
-
-def _about(number: int, lineage: str, hash_seed: str) -> dict[str, Any]:
-    return {
-        "process": number,
-        "lineage": lineage,
-        "command": sys.orig_argv,
-        "directory": os.getcwd(),
-        "hash_seed": hash_seed,
-        "python": sys.version.split()[0],
-        "executable": sys.executable,
-        "greenroom": __version__,
-        "pid": os.getpid(),
-        "started_at": time_ns(),
-    }
+        return self.lineage != FIRST
 
 
 def _claimed(folder: str, lineage: str) -> str:
@@ -314,7 +224,7 @@ def _claimed(folder: str, lineage: str) -> str:
 
 def _number_of(tape: Tape, lineage: str) -> int:
     """Return which process of a tape this one is; -1 if none was recorded."""
-    if lineage == _FIRST:
+    if lineage == FIRST:
         return 0
     for reads in tape.reads:
         for *what, told in reads.reads:
@@ -348,7 +258,7 @@ def _end_with(child: _Child) -> None:
     _call_before("execv", _flush)  # it may fail, and then the program goes on
     _call_before("execve", _flush)
     # Only in the first process: a handler in Python may come too late for one that waits in C, as workers of pools do.
-    if child.lineage == _FIRST and _is_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    if child.lineage == FIRST and _is_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminated)
 
 
@@ -358,7 +268,7 @@ def _end() -> None:
 
 
 def _before_fork() -> None:
-    _reserved.lineage = _child.next_lineage() if _child is not None else _FIRST
+    _reserved.lineage = _child.next_lineage() if _child is not None else FIRST
 
 
 def _is_main_thread() -> bool:

@@ -1,0 +1,107 @@
+"""The sink of a recorded process: its spool, and what it says of itself there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.runtime.recording.tape.model import Crossing, Reads
+from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter
+from greenroom.runtime.version import __version__
+
+if TYPE_CHECKING:  # without rules, a program pays for no redaction
+    from greenroom.runtime.recording.tape.secrets.redacting import Redactor
+
+__all__ = ["FIRST", "LINEAGE_READ", "ProcessSink"]
+
+LINEAGE_READ: Final = ("process", "lineage", "", "main")
+"""The read by which a further process says, on a tape, which one it is: kind, name, place, lane."""
+FIRST: Final = "0"
+"""The lineage of the program itself."""
+
+
+class ProcessSink:
+    """The spool of a process. It is made when there is something to put into it: many a child has nothing."""
+
+    def __init__(self, folder: str, lineage: str, hash_seed: str, redactor: Redactor | None = None) -> None:
+        self._redactor = redactor
+        self._hash_seed = hash_seed
+        self._folder = folder
+        self._lineage = lineage
+        self._spool: SpoolSink | None = None
+        self._is_left = False
+        self.number = 0
+
+    def open(self) -> SpoolSink:
+        """Return the spool. Make it if there is none."""
+        if self._spool is None:
+            first = self._lineage == FIRST
+            number = 0 if first else max(1, len([each for each in os.listdir(self._folder) if each.endswith(".spool")]))
+            while True:
+                try:
+                    self._spool = SpoolSink(SpoolWriter(os.path.join(self._folder, f"{number:06}.spool")))
+                    break
+                except FileExistsError:
+                    number += 1
+            self.number = number
+            told = _about(number, self._lineage, self._hash_seed)
+            if self._redactor is not None:
+                told = {**self._redactor.about(told), "redact": self._redactor.described()}
+            self._spool.about(told)
+            if number:
+                begun = {"lineage": self._lineage, "command": told["command"], "pid": os.getpid()}
+                self._spool.reads(Reads([(*LINEAGE_READ, begun)], number))
+        return self._spool
+
+    def about(self, told: dict[str, Any]) -> None:
+        """Put what this process says of itself into its spool, if it has one."""
+        if self._spool is not None:
+            self._spool.about(told)
+
+    def crossing(self, crossing: Crossing) -> None:
+        """Append a crossing."""
+        if not self._is_left:
+            spool = self.open()
+            crossing.process = self.number
+            spool.crossing(self._redactor.crossing(crossing) if self._redactor is not None else crossing)
+
+    def reads(self, reads: Reads) -> None:
+        """Hold reads for the next crossing; those of a further process are appended at once."""
+        if not self._is_left:
+            spool = self.open()
+            reads.process = self.number
+            spool.reads(self._redactor.reads(reads) if self._redactor is not None else reads)
+            if self.number:
+                spool.sync()
+
+    def sync(self) -> None:
+        """Append what is held."""
+        if self._spool is not None:
+            self._spool.sync()
+
+    def close(self) -> None:
+        """Append what is held, and close the spool."""
+        if self._spool is not None and not self._is_left:
+            self._spool.close()
+            self._is_left = True
+
+    def abandon(self) -> None:
+        """Touch the spool no more: it is that of the process that forked this one."""
+        self._is_left = True
+
+
+def _about(number: int, lineage: str, hash_seed: str) -> dict[str, Any]:
+    return {
+        "process": number,
+        "lineage": lineage,
+        "command": sys.orig_argv,
+        "directory": os.getcwd(),
+        "hash_seed": hash_seed,
+        "python": sys.version.split()[0],
+        "executable": sys.executable,
+        "greenroom": __version__,
+        "pid": os.getpid(),
+        "started_at": time_ns(),
+    }
