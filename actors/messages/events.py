@@ -53,6 +53,7 @@ RESERVED_FAMILIES: Final = frozenset(
         "message",
         "metadata",
         "policy",
+        "recording",
         "records",
         "replay",
         "retention",

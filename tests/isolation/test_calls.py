@@ -134,6 +134,7 @@ RECORDS: dict[str, Call] = {
     "delete_many": lambda two: two.other.records.delete_many(["k"]),
     "delete_prefix": lambda two: two.other.records.delete_prefix(b""),
     "get": lambda two: two.other.records.get("k"),
+    "get_many": lambda two: two.other.records.get_many(["k"]),
     "iterate": lambda two: list(two.other.records.iterate()),
     "keys": lambda two: two.other.records.keys(),
     "put": lambda two: two.other.records.put("k", 1),
@@ -182,6 +183,7 @@ def test_a_handle_on_another_session_is_of_no_use(two: Two, name: str) -> None:
 DENIED: dict[str, Call] = {
     "ask": lambda two: two.rt.ask(two.other.id, messages.GetInfo()),
     "audit": lambda two: two.rt.audit(session=two.other),
+    "before_calls": lambda two: two.rt.before_calls(lambda event: None),
     "recording": lambda two: two.rt.recording(),
     "replaying": lambda two: two.rt.replaying(two.other),
     "backup": lambda two: two.rt.backup(two.folder / "backup"),

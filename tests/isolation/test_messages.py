@@ -101,6 +101,7 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.RevokeSession: lambda two: m.RevokeSession(two.mine.id),
     m.SaveSession: lambda two: m.SaveSession(),
     m.ScanRecords: lambda two: m.ScanRecords(),
+    m.GetRecords: lambda two: m.GetRecords([b"k"]),
     m.SetTags: lambda two: m.SetTags([]),
     m.SetVariable: lambda two: m.SetVariable("k", 1),
     m.ShareArtifact: lambda two: m.ShareArtifact("n", two.mine.id),

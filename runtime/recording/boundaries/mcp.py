@@ -9,7 +9,6 @@ waits, and is delivered at the same moment in a replay. `mcp_transports` keeps c
 from __future__ import annotations
 
 import json
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +19,7 @@ from typing import Any, Final
 from greenroom.runtime.recording.tape.held.errors import held_error, raised_again
 from greenroom.runtime.recording.tape.held.values import give_back, hold, hold_loosely
 from greenroom.runtime.recording.tape.reels import Pending, Reel, active, inside, playing
+from greenroom.storage.common.logs import logger_of
 
 from .cancelled import until_cancelled
 from .mcp_transports import label_of, patch_transport, permit_live, sessions_are_known
@@ -35,7 +35,7 @@ _MAX_UNCLAIMED: Final = 256
 """Notifications that are kept for the next request while no request waits. The oldest are dropped."""
 _BOUND: Final = "_dispatcher"
 
-_log = logging.getLogger("greenroom.recording.mcp")
+_log = logger_of("recording.mcp")
 
 
 def patch(module: ModuleType) -> None:

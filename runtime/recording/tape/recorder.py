@@ -175,9 +175,9 @@ class Recorder:
             call(*args)
         except Exception as error:
             self.failure = error
-            import logging
+            from greenroom.storage.common.logs import logger_of
 
-            logging.getLogger(__name__).error("The recording ends here, the program goes on: %s", error)
+            logger_of("recording").error("The recording ends here, the program goes on: %s", error)
 
 
 class _Recording:

@@ -39,9 +39,9 @@ def patch_datetime(module: ModuleType) -> None:
             raise TypeError("the type keeps its own methods")
         _modified(kind)
     except Exception as error:
-        import logging
+        from greenroom.storage.common.logs import logger_of
 
-        logging.getLogger(__name__).warning("datetime.now() is not recorded: this Python does not allow it (%s)", error)
+        logger_of("recording").warning("datetime.now() is not recorded: this Python does not allow it (%s)", error)
 
 
 def _modified(kind: type) -> None:

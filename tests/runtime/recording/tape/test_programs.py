@@ -139,7 +139,7 @@ def test_the_program_sees_nothing_of_the_recorder(programs: Programs) -> None:
         print(sys.stdin.read())
         print(len({"a", "b"}), sys.flags.hash_randomization)
     """)
-    environment = {**os.environ, "PYTHONPATH": f"{programs.folder}{os.pathsep}{os.environ['PYTHONPATH']}"}
+    environment = {**os.environ, "PYTHONPATH": f"{programs.folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     recorded = programs.run("record", env=environment)
     assert recorded.output.startswith("True []\n")
 

@@ -117,7 +117,7 @@ def test_modules_that_had_imported_a_clock_by_name_are_recorded_too(programs: Pr
         print(sys.modules["early"].stamp())
     """)
     (programs.folder / "sitecustomize.py").write_text("import early\n")
-    environment = {**os.environ, "PYTHONPATH": f"{programs.folder}{os.pathsep}{os.environ['PYTHONPATH']}"}
+    environment = {**os.environ, "PYTHONPATH": f"{programs.folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     recorded = programs.run("record", env=environment)
     assert [name for reads in recorded.tape.reads for _, name, *_ in reads.reads] == ["time.time"]
     assert programs.run("replay", recorded.tape, env=environment).output == recorded.output
