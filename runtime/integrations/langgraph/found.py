@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, Final, NamedTuple
@@ -82,7 +82,7 @@ class Items:
         self._size = 0
         self._lock = Lock()
 
-    def below(self, session: Session, prefix: bytes, first: int) -> Iterator[Found]:
+    def below(self, session: Session, prefix: bytes, first: int) -> Generator[Found, None, None]:
         """Yield the items with a prefix, also those that have expired. `first` is how many are probably needed. What
         was read is kept when the iterator is closed."""
         moment = session.id, session.info().sequence

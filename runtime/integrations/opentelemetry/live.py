@@ -10,7 +10,9 @@ from typing import Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import IdGenerator, ReadableSpan, Tracer, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Tracer, TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 
 from greenroom.runtime import AsyncRuntime, Runtime, Session, ValidationError, __version__
@@ -113,7 +115,9 @@ class Instrumented(Following):
             if flags is None:
                 about: dict[str, Any] = {"gen_ai.conversation.id": session_id}
                 decided = self._provider.sampler.should_sample(None, known.trace_id, "session", attributes=about)
-                flags = self._flags[session_id] = _SAMPLED if decided.decision.is_sampled() else _DROPPED
+                flags = self._flags[session_id] = (
+                    _SAMPLED if decided.decision is Decision.RECORD_AND_SAMPLE else _DROPPED
+                )
                 if len(self._flags) > MAX_SESSIONS:
                     self._flags.popitem(last=False)
         return NonRecordingSpan(SpanContext(known.trace_id, known.span_id, is_remote=False, trace_flags=flags))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
-from operator import itemgetter
 from threading import Lock
 from typing import Final
 
@@ -45,8 +43,13 @@ class Values:
 
     def kept(self, digests: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
         """Return the first of these hashes with their values, as far as they are in memory."""
-        found = [(digest, self._kept.get(digest)) for digest in digests]
-        return [*takewhile(itemgetter(1), found)]  # type: ignore[arg-type]  # none of them is None
+        found: list[tuple[bytes, bytes]] = []
+        for digest in digests:
+            value = self._kept.get(digest)
+            if not value:
+                break
+            found.append((digest, value))
+        return found
 
     def keep(self, values: dict[bytes, bytes]) -> None:
         """Keep values by their hashes. The oldest make room for them."""
