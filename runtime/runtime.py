@@ -512,9 +512,9 @@ class Runtime:
         network, and recorded errors are raised again. The block gets an object with a `report`.
 
         `run` is the event with which the recording began, by default the newest one's. With `strict`, nothing is
-        answered that was recorded for another input. A call for which nothing was recorded raises ReplayError, as does
-        a session without a recording. Only the host may do this. Raises SessionNotFound, IntegrityError if the
-        recording is damaged.
+        answered that was recorded for another input. A call for which nothing was recorded raises ReplayError; if the
+        block has caught that, its end raises it again. Only the host may do this. Raises SessionNotFound, ReplayError
+        for a session without a recording, and IntegrityError if the recording is damaged.
         """
         from .recording.scopes import ReplayedBlock
 

@@ -50,4 +50,4 @@ class AsyncReplayedBlock:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._block.leave()
+        self._block.leave(error)

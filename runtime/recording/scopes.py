@@ -161,13 +161,16 @@ class ReplayedBlock(AbstractContextManager[Replaying]):
         self._playing = playing(self._player)
         self._playing.__enter__()
 
-    def leave(self) -> None:
-        """Answer no more."""
+    def leave(self, error: BaseException | None) -> None:
+        """Answer no more. Raises ReplayError if the replay has stopped and the block ends without an error: clients of
+        HTTP and programs may have caught it."""
         playing, self._playing = self._playing, None
         if playing is not None:
             playing.__exit__(None, None, None)
         if self._player is not None:
             self._player.end()
+            if error is None and self._player.stopped is not None:
+                raise self._player.stopped
 
     def __enter__(self) -> Replaying:
         replaying = self.begin()
@@ -177,4 +180,4 @@ class ReplayedBlock(AbstractContextManager[Replaying]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.leave()
+        self.leave(error)

@@ -77,6 +77,7 @@ def fork(
     from greenroom.runtime.recording.programs.live import fork_program
     from greenroom.runtime.recording.programs.running import command_of
     from greenroom.runtime.recording.tape.model import in_order
+    from greenroom.runtime.recording.tape.secrets.urls import REDACTED
 
     if at is None:
         raise typer.BadParameter("say how many steps are answered from the recording", param_hint="--at")
@@ -93,6 +94,10 @@ def fork(
         if not assume_credentials:
             check_credentials(tape, at)
         wanted = command_of(tape, command)
+        if not command and any(REDACTED in word for word in wanted):
+            raise InvalidOperation(
+                "the recorded command had a secret in its arguments, which was not kept: give the command, with -- CMD"
+            )
         note(_announced(at, len(given)))
         made, code, totals = fork_program(
             runtime.path, found, at, planned, wanted, name=name or name_of(wanted), tags=tag or ()

@@ -14,6 +14,7 @@ from greenroom.runtime.recording.journal.reading import Item, items_of, runs_of,
 from greenroom.runtime.recording.journal.writing import rules_for
 from greenroom.runtime.recording.patches.plan import Plan
 from greenroom.runtime.recording.tape.model import Crossing, Tape, in_order
+from greenroom.runtime.recording.tape.secrets.urls import clean_command
 from greenroom.runtime.recording.tape.spool import SpoolReader
 from greenroom.runtime.recording.understanding.derived import Understanding
 from greenroom.storage.common.logs import logger_of
@@ -44,7 +45,7 @@ def record_program(
     recorded. `data` is the directory of the store; `output` is a file descriptor to print to, if not this process's own
     stdout."""
     folder = _folder_of(data, session)
-    about = {"command": [*command]} | ({"processes": True} if processes else {})
+    about = {"command": clean_command(command)} | ({"processes": True} if processes else {})
     rules = rules_for(core_of(session), redact)
     taker = Taker(session, folder, redact=rules, about=about, understanding=Understanding(session))
     return _run(
@@ -85,7 +86,7 @@ def fork_program(
     folder = _folder_of(data, session)
     taker = Taker(session, folder, run=run, understanding=Understanding(session))
     tape = Tape(whole.about, list(kept.values()), reads)
-    about = {"command": [*command], "forked_at": at, "patches": [each.kept for each in planned.requests]}
+    about = {"command": clean_command(command), "forked_at": at, "patches": [each.kept for each in planned.requests]}
     code, totals = _run(
         session,
         taker,

@@ -8,6 +8,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.runtime.recording.tape.model import Crossing, Reads
+from greenroom.runtime.recording.tape.secrets.urls import clean_command
 from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter
 from greenroom.runtime.version import __version__
 
@@ -96,7 +97,7 @@ def _about(number: int, lineage: str, hash_seed: str) -> dict[str, Any]:
     return {
         "process": number,
         "lineage": lineage,
-        "command": sys.orig_argv,
+        "command": clean_command(sys.orig_argv),
         "directory": os.getcwd(),
         "hash_seed": hash_seed,
         "python": sys.version.split()[0],

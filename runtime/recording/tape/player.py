@@ -204,6 +204,11 @@ class Player:
         """How many crossings nobody has asked for."""
         return max(0, len(self._crossings) - self.report.exact - self.report.drifted)
 
+    @property
+    def stopped(self) -> ReplayError | None:
+        """The error that has stopped the replay, if anything has."""
+        return self._stopped
+
     def left(self) -> list[Crossing]:
         """Return the crossings that nobody has asked for."""
         with self._lock:

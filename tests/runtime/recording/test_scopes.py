@@ -114,12 +114,38 @@ def test_a_call_that_was_not_recorded_stops_a_replay_and_nothing_is_called(
 ) -> None:
     with rt.recording() as session:
         count("a")
-    with rt.replaying(session) as replaying:
+    with contextlib.suppress(ReplayError), rt.replaying(session) as replaying:
         count("a")
         with pytest.raises(ReplayError):
             count("b")
     assert counter.calls == 1
     assert not replaying.report.is_exact
+    with pytest.raises(ReplayError, match="has no recording"), rt.replaying(rt.create_session()):
+        pass
+
+
+def test_a_replay_that_has_stopped_is_told_where_the_program_has_caught_it(rt: Runtime, count: Any) -> None:
+    with rt.recording() as session:
+        count("a")
+
+    def caught() -> None:
+        with rt.replaying(session):
+            count("a")
+            with contextlib.suppress(ReplayError):  # as clients do that take it for an error of the network
+                count("b")
+
+    def raised() -> None:
+        with rt.replaying(session):
+            count("a")
+            try:
+                count("b")
+            except ReplayError as error:
+                raise KeyError("what the block raises goes on") from error
+
+    with pytest.raises(ReplayError, match="nothing was recorded"):
+        caught()
+    with pytest.raises(KeyError):
+        raised()
     with pytest.raises(ReplayError, match="has no recording"), rt.replaying(rt.create_session()):
         pass
 

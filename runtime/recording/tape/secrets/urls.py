@@ -4,11 +4,12 @@ instead."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-__all__ = ["REDACTED", "CleanURL", "clean_text", "clean_texts", "clean_url", "is_secret_name"]
+__all__ = ["REDACTED", "CleanURL", "clean_command", "clean_text", "clean_texts", "clean_url", "is_secret_name"]
 
 REDACTED: Final = "[redacted]"
 """Stands on the tape for a secret, as it does in journals."""
@@ -61,6 +62,21 @@ class CleanURL(NamedTuple):
 def is_secret_name(name: str) -> bool:
     """Return whether a parameter or a field of a form holds a secret, by its name as it stands in a URL."""
     return _SECRET_NAME.fullmatch(_SEPARATORS.sub("", unquote(name).lower())) is not None
+
+
+def clean_command(command: Iterable[str]) -> list[str]:
+    """Return the words of a command without secrets: `--api-key WORD`, `--api-key=WORD`, `API_KEY=WORD`, and URLs."""
+    clean: list[str] = []
+    is_secret = False
+    for word in command:
+        name, equals, _ = word.partition("=")
+        named = is_secret_name(name.lstrip("-"))
+        if is_secret and not word.startswith("-"):
+            clean.append(REDACTED)
+        else:
+            clean.append(f"{name}={REDACTED}" if equals and named else clean_text(word))
+        is_secret = named and not equals and word.startswith("-")
+    return clean
 
 
 def _clean_parameter(parameter: str) -> str:

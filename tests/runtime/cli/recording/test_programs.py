@@ -144,3 +144,15 @@ def test_a_patched_call_with_redacted_fields_is_the_same_in_a_replay_of_the_fork
     assert "identical: every call" in err
     kept = b"".join(each.read_bytes() for each in (programs.directory / "greenroom-data").rglob("*") if each.is_file())
     assert b"other-secret" not in kept
+
+
+def test_secrets_among_the_arguments_are_not_kept(programs: Programs) -> None:
+    words = ["--api-key", "swordfish-1", "--password=swordfish-2", "https://x:swordfish-3@host/", "plain"]
+    session = programs.recorded(programs("record", "--", *CALLS, *words, code=5)[1])
+    kept = programs.json("recordings", session)["about"]["command"]
+    assert kept[-5:-1] == ["--api-key", "[redacted]", "--password=[redacted]", "https://redacted@host/"]
+    files = [each for each in programs.directory.rglob("*") if each.is_file() and each.name != "agent.py"]
+    assert b"swordfish" not in b"".join(each.read_bytes() for each in files)
+    programs("replay", session)
+    assert "give the command, with -- CMD" in programs("fork", session, "--at", "1", code=1)[1]
+    programs("fork", session, "--at", "1", "--", *CALLS, *words, code=5)
