@@ -272,8 +272,6 @@ LEFT_OUT: dict[str, str] = {
     "Events.of_session": _CALLED_BY_GREENROOM,
     "Events.tell_changes": _CALLED_BY_GREENROOM,
     "Follow": "made by greenroom; its methods take nothing",
-    "ReplayReport.add": _CALLED_BY_GREENROOM,
-    "ReplayReport.tell": _CALLED_BY_GREENROOM,
     "ScriptStream": "made by greenroom; its methods take nothing",
     "Hook": "not public: what a registry keeps of a hook",
     "HookContext.ask_at_once": _CALLED_BY_GREENROOM,

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from greenroom.runtime.recording.tape import sites
-from greenroom.runtime.recording.tape.report import Drift, ReplayReport
+from greenroom.runtime.recording.tape.report import Drift, Tally
 from greenroom.storage.errors import ReplayError
 
 __all__ = ["refuse_connections"]
 
 
-def refuse_connections(report: Callable[[], ReplayReport]) -> None:
+def refuse_connections(report: Callable[[], Tally]) -> None:
     """Have this process connect to no other machine from now on, and report each attempt once.
 
     Connections within the machine are made: programs talk with servers of their own. A library that connects without

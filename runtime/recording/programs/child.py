@@ -32,7 +32,7 @@ from .process_sink import FIRST, LINEAGE_READ, ProcessSink
 if TYPE_CHECKING:  # a program that is recorded pays for no player
     from greenroom.runtime.recording.tape.fork import ForkReel
     from greenroom.runtime.recording.tape.player import Player
-    from greenroom.runtime.recording.tape.report import ReplayReport
+    from greenroom.runtime.recording.tape.report import Tally
     from greenroom.runtime.recording.tape.secrets.redacting import Redactor
 
 __all__ = ["start"]
@@ -161,7 +161,7 @@ class _Child:
             self._sink.abandon()
         return _Child(self.options, lineage, self.tape)
 
-    def report(self) -> ReplayReport:
+    def report(self) -> Tally:
         """Return the report of the replay."""
         assert self._replay is not None
         return self._replay.report
@@ -290,7 +290,7 @@ def _flush() -> None:
         _child.flush()
 
 
-def _report() -> ReplayReport:
+def _report() -> Tally:
     assert _child is not None
     return _child.report()
 

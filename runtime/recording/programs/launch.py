@@ -16,7 +16,7 @@ from time import time_ns
 from typing import Any, Final
 
 from greenroom.runtime.recording.tape.model import Tape
-from greenroom.runtime.recording.tape.report import Drift, ReplayReport
+from greenroom.runtime.recording.tape.report import Drift, ReplayReport, Tally
 from greenroom.runtime.recording.tape.spool import END, SpoolSink, SpoolWriter, read_spool
 from greenroom.storage.errors import ConfigurationError, ValidationError
 
@@ -115,7 +115,7 @@ def has_begun(spool_dir: str | os.PathLike[str]) -> bool:
 
 def read_report(spool_dir: str | os.PathLike[str]) -> ReplayReport:
     """Return the report of a replay, of all processes together."""
-    report = ReplayReport()
+    report = Tally()
     for path in sorted(Path(spool_dir).glob("*.report")):
         report.add(json.loads(path.read_text("utf-8")))
     if not Path(spool_dir, "0.report").exists():
@@ -131,7 +131,7 @@ def _unrecorded(folder: str) -> dict[str, list[str]]:
 
 def _report_unused(folder: str, tape: Tape) -> None:
     """Report what was recorded of further processes and answered none of them. The first reports its own."""
-    report, claims = ReplayReport(), Claims(folder)
+    report, claims = Tally(), Claims(folder)
     for each in tape.crossings:
         if each.process and not claims.has(each):
             report.tell(Drift(each.kind, each.name, each.place, each.number, "unused"))

@@ -16,7 +16,7 @@ from .matching.difference import difference
 from .matching.order import Order
 from .matching.reads import MISSING, Values
 from .model import Crossing, Tape, key_of
-from .report import Drift, ReplayReport
+from .report import Drift, ReplayReport, Tally
 from .secrets.redacting import Redactor, redactor_of
 
 __all__ = ["Played", "Player"]
@@ -68,7 +68,7 @@ class Player:
         answer, and when the report has more."""
         self.sleep = sleep
         self._answered = answered
-        self.report = ReplayReport()
+        self.report = Tally()
         self.about = tape.about
         self._redactor = redactor if redactor is not None else redactor_of(tape.about)
         self._strict = strict

@@ -8,10 +8,10 @@ import os
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-__all__ = ["Drift", "ReplayReport", "ReportFile", "Told"]
+__all__ = ["Drift", "ReplayReport", "ReportFile", "Tally", "Told"]
 
 Told = Literal["moved", "drifted", "order", "missing", "unused"]
 _MOST: Final = 1000
@@ -50,7 +50,7 @@ class Drift:
 
 @dataclass(slots=True)
 class ReplayReport:
-    """Counts of crossings and reads, and the departures. Safe for threads."""
+    """Counts of crossings and reads, and the departures."""
 
     exact: int = 0
     """Calls that were answered by what was recorded for the very same call, wherever they came from."""
@@ -70,12 +70,31 @@ class ReplayReport:
     """The first departures one by one, at most 1000."""
     refused: str | None = None
     """Why the replay stopped, if it did: the text of the ReplayError."""
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     @property
     def is_exact(self) -> bool:
         """Whether the program did just what was recorded, from wherever in it."""
         return self.refused is None and not (self.drifted or self.order or self.missing or self.unused)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything by name as JSON values."""
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        drifts = [drift.to_dict() for drift in self.drifts]
+        return {**counts, "is_exact": self.is_exact, "refused": self.refused, "drifts": drifts}
+
+    def __str__(self) -> str:
+        told = [f"{self.exact} exact", *(f"{count} {name}" for name, count in self._departures().items() if count)]
+        return ", ".join(told)
+
+    def _departures(self) -> Counter[str]:
+        return Counter({name: getattr(self, name) for name in _COUNTS[1:-1]})
+
+
+@dataclass(slots=True)
+class Tally(ReplayReport):
+    """The report of a replay under way, which is counted in. Safe for threads."""
+
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def tell(self, drift: Drift) -> None:
         """Count a departure, and keep it."""
@@ -84,12 +103,10 @@ class ReplayReport:
             if len(self.drifts) < _MOST:
                 self.drifts.append(drift)
 
-    def to_dict(self, most: int = _MOST) -> dict[str, Any]:
-        """Return everything by name as JSON values, with at most so many drifts."""
+    def so_far(self, most: int = _MOST) -> dict[str, Any]:
+        """Return everything by name as JSON values, with at most so many departures."""
         with self._lock:
-            counts = {name: getattr(self, name) for name in _COUNTS}
-            drifts = [drift.to_dict() for drift in self.drifts[:most]]
-        return {**counts, "is_exact": self.is_exact, "refused": self.refused, "drifts": drifts}
+            return replace(self, drifts=self.drifts[:most]).to_dict()
 
     def add(self, other: dict[str, Any]) -> None:
         """Add the report of another process, as `to_dict` gave it."""
@@ -99,13 +116,6 @@ class ReplayReport:
             if len(self.drifts) < _MOST:
                 self.drifts.append(Drift(**drift))
         self.refused = self.refused or other.get("refused")
-
-    def __str__(self) -> str:
-        told = [f"{self.exact} exact", *(f"{count} {name}" for name, count in self._departures().items() if count)]
-        return ", ".join(told)
-
-    def _departures(self) -> Counter[str]:
-        return Counter({name: getattr(self, name) for name in _COUNTS[1:-1]})
 
 
 class ReportFile:
@@ -117,11 +127,11 @@ class ReportFile:
         self._numbers = itertools.count()
         self._lock = threading.RLock()
 
-    def write(self, report: ReplayReport, *, waiting: int = 0, is_last: bool = False) -> None:
+    def write(self, report: Tally, *, waiting: int = 0, is_last: bool = False) -> None:
         """Write a report as it stands. `waiting` is how many crossings were not asked for yet: whoever reads the file
         before the last report counts them as unused. A disk that is full does not stop the program."""
         with self._lock, suppress(OSError):
-            told = report.to_dict(_MOST if is_last else _TOLD_MEANWHILE)
+            told = report.so_far(_MOST if is_last else _TOLD_MEANWHILE)
             told["unused"] += waiting
             new = f"{self._path}.{next(self._numbers)}.new"  # a signal handler may come in between and write too
             with open(new, "w", encoding="utf-8") as file:

@@ -105,6 +105,13 @@ def said(result: pytest.RunResult) -> str:
     return result.stdout.str()
 
 
+@pytest.fixture(autouse=True)
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run pytest as a user does, not as a service of continuous integration, where it says everything twice."""
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester, model: str) -> pytest.Pytester:
     """A project with one test, that is not recorded yet."""

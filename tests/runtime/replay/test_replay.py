@@ -250,10 +250,11 @@ def test_large_inputs_and_results_are_replayed(rt: Runtime) -> None:
 def test_a_session_that_goes_on_is_replayed_as_far_as_it_was(rt: Runtime) -> None:
     s = rt.create_session()
     stop = threading.Event()
+    to_write = threading.Semaphore(200)  # what is written meanwhile is bounded, however long the replays take
 
     def write() -> None:
         number = 0
-        while not stop.is_set():
+        while to_write.acquire() and not stop.is_set():
             number += 1
             s.set("k", number)
             s.add_message("user", str(number))
@@ -268,8 +269,10 @@ def test_a_session_that_goes_on_is_replayed_as_far_as_it_was(rt: Runtime) -> Non
             result = rt.replay(s)
             assert result.identical, result.divergence
             ends.append(result.last)
+            to_write.release(200)
     finally:
         stop.set()
+        to_write.release()
         writer.join()
     assert ends == sorted(ends)
     assert s.get("k") is not None

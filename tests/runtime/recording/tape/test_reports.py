@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.runtime.recording.tape.report import ReplayReport, ReportFile
+from greenroom.runtime.recording.tape.report import ReportFile, Tally
 
 from .programs import Programs
 
@@ -61,7 +61,7 @@ def test_threads_of_a_child_process_report_at_once(programs: Programs) -> None:
 
 
 def test_reports_that_are_written_at_once_are_whole(tmp_path: Path) -> None:
-    file, report = ReportFile(str(tmp_path / "0.report")), ReplayReport()
+    file, report = ReportFile(str(tmp_path / "0.report")), Tally()
 
     def write() -> None:
         for _ in range(50):
