@@ -47,8 +47,17 @@ check: $(STAMP)
 	@$(MAKE) --no-print-directory test
 	@.ci/integrations
 
+# PEERS=1 has an environment of its own, with what stands beside greenroom.
+BENCH := $(if $(PEERS),$(VENV)/peers/bin,$(BIN))
+
 bench: $(STAMP)
-	@$(BIN)/python perf/bench.py $(BENCH_ARGS)
+ifneq ($(PEERS),)
+	@test -x $(BENCH)/python || $(PYTHON) -m venv $(VENV)/peers
+	@echo "installing what stands beside greenroom"
+	@$(BENCH)/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)" -r perf/peers.txt
+	@$(BENCH)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/*.whl
+endif
+	@$(BENCH)/python perf/bench.py $(BENCH_ARGS)
 
 format: $(STAMP)
 	@$(BIN)/ruff format .

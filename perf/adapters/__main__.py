@@ -9,8 +9,6 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from measure import table
-
 HERE = Path(__file__).parent
 
 
@@ -26,7 +24,10 @@ def loaded(name: str) -> ModuleType:
 
 def main(names: list[str]) -> None:
     sys.path[:] = [each for each in sys.path if Path(each).resolve() != HERE.resolve()]  # frameworks are not here
-    known = sorted(each.stem for each in HERE.glob("*.py") if each.stem not in {"__main__", "measure"})
+    sys.path.insert(0, str(HERE.parent))
+    from measure import table
+
+    known = sorted(each.stem for each in HERE.glob("*.py") if each.stem != "__main__")
     for name in names or known:
         try:
             adapter = loaded(name)

@@ -8,38 +8,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from google.adk.events.event import Event
 from google.adk.sessions.in_memory_session_service import InMemorySessionService
-from google.adk.sessions.sqlite_session_service import SqliteSessionService
 from google.genai import types
 from measure import Row, size_of
+from peers.adk import NAMES, Full, Normal
 
 from greenroom.runtime import Runtime
 from greenroom.runtime.integrations.adk import GreenroomSessionService
 
-NAMES: dict[str, Any] = {"app_name": "app", "user_id": "user"}
 TEXT = "the quick brown fox jumps over the lazy dog. " * 4
-
-
-class Full(SqliteSessionService):
-    """At a given synchronous level, with a log (WAL)."""
-
-    level = "FULL"
-
-    @asynccontextmanager
-    async def _get_db_connection(self) -> Any:
-        async with super()._get_db_connection() as db:
-            await db.execute("PRAGMA journal_mode=WAL")
-            await db.execute(f"PRAGMA synchronous={self.level}")
-            yield db
-
-
-class Normal(Full):
-    level = "NORMAL"
 
 
 def said(number: int) -> Event:

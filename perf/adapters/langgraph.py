@@ -4,47 +4,24 @@ from __future__ import annotations
 
 import itertools
 import random
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
-from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
-from langgraph.store.sqlite import SqliteStore
 from measure import Row, size_of
+from peers.langgraph import Conversation, Saver, sqlite_saver, sqlite_store
 
 from greenroom.runtime import Runtime
 from greenroom.runtime.integrations.langgraph import GreenroomSaver, GreenroomStore
 
 TURNS = 1000
 SQLITE = {"SQLite NORMAL": "NORMAL", "SQLite FULL": "FULL"}
-Saver = BaseCheckpointSaver[Any]
-
-
-def _connection(path: Path, level: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute(f"PRAGMA synchronous={level}")
-    return connection
-
-
-def _sqlite_saver(path: Path, level: str) -> SqliteSaver:
-    saver = SqliteSaver(_connection(path, level))
-    saver.setup()  # sets the journal, not the level
-    return saver
-
-
-def _sqlite_store(path: Path, level: str) -> SqliteStore:
-    store = SqliteStore(_connection(path, level))
-    store.setup()
-    return store
 
 
 def _messages(count: int) -> list[Any]:
@@ -58,39 +35,11 @@ def _messages(count: int) -> list[Any]:
     ]
 
 
-class Conversation:
-    """A thread whose list of messages grows, as a graph puts it: two writes and two checkpoints for each turn."""
-
-    def __init__(self, saver: Saver, thread: str = "1") -> None:
-        self.saver, self.config = saver, {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
-        self.thread, self.version = self.config, None
-        self.step = itertools.count()
-
-    def put(self, messages: list[Any]) -> None:
-        self.version = self.saver.get_next_version(self.version, None)
-        checkpoint: Any = {
-            **empty_checkpoint(),
-            "id": str(uuid6()),
-            "channel_values": {"messages": messages, "step": next(self.step)},
-            "channel_versions": {"messages": self.version, "step": self.version},
-        }
-        self.config = self.saver.put(  # type: ignore[assignment]
-            self.config, checkpoint, {"source": "loop"}, checkpoint["channel_versions"]
-        )
-
-    def turn(self, messages: list[Any]) -> None:
-        """Put the last two of these messages, each as a write and in a checkpoint."""
-        for end in (len(messages) - 1, len(messages)):
-            if end > 1:
-                self.saver.put_writes(self.config, [("messages", messages[end - 1])], f"task {end}")
-            self.put(messages[:end])
-
-
 def _savers(folder: Path) -> dict[str, Saver]:
     folder.mkdir(parents=True)
     return {
         "greenroom": GreenroomSaver(Runtime.open(folder / "greenroom")),
-        **{name: _sqlite_saver(folder / f"{level}.db", level) for name, level in SQLITE.items()},
+        **{name: sqlite_saver(folder / f"{level}.db", level) for name, level in SQLITE.items()},
         "memory": InMemorySaver(),
     }
 
@@ -98,7 +47,7 @@ def _savers(folder: Path) -> dict[str, Saver]:
 def _stores(folder: Path) -> dict[str, BaseStore]:
     return {
         "greenroom": GreenroomStore(Runtime.open(folder / "items")),
-        **{name: _sqlite_store(folder / f"items-{level}.db", level) for name, level in SQLITE.items()},
+        **{name: sqlite_store(folder / f"items-{level}.db", level) for name, level in SQLITE.items()},
         "memory": InMemoryStore(),
     }
 
@@ -165,7 +114,7 @@ def _growth(folder: Path, messages: list[Any]) -> dict[str, int]:
         _converse(ours, messages)
     sizes["greenroom"] = size_of(folder / "greenroom")
     (folder / "sqlite").mkdir()
-    saver = _sqlite_saver(folder / "sqlite" / "x.db", "NORMAL")
+    saver = sqlite_saver(folder / "sqlite" / "x.db", "NORMAL")
     with closing(saver.conn):
         _converse(saver, messages)
     sizes["SQLite"] = size_of(folder / "sqlite")

@@ -6,13 +6,13 @@ SQLiteSession knows no in-memory form but SQLite's own `:memory:`. `add` is one 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from agents import SQLiteSession
 from measure import Row, size_of
+from peers.openai_agents import Normal, Synchronous, exchange
 
 from greenroom.runtime import Runtime
 from greenroom.runtime.integrations.openai_agents import GreenroomSession
@@ -20,28 +20,9 @@ from greenroom.runtime.integrations.openai_agents import GreenroomSession
 FULL, NORMAL, MEMORY = "SQLite FULL", "SQLite NORMAL", "memory"
 
 
-class Synchronous(SQLiteSession):
-    """A SQLiteSession at a given synchronous level."""
-
-    level = "FULL"
-
-    @classmethod
-    def _configure_connection(cls, conn: sqlite3.Connection) -> None:
-        SQLiteSession._configure_connection(conn)
-        conn.execute(f"PRAGMA synchronous={cls.level}")
-
-
-class Normal(Synchronous):
-    level = "NORMAL"
-
-
-def exchange(n: int) -> list[Any]:
+def said(n: int) -> list[Any]:
     text = f"turn {n}: " + "the quick brown fox jumps over the lazy dog. " * 4
-    part = {"annotations": [], "text": text, "type": "output_text", "logprobs": []}
-    return [
-        {"role": "user", "content": text},
-        {"id": f"msg_{n}", "content": [part], "role": "assistant", "status": "completed", "type": "message"},
-    ]
+    return exchange(text, text)
 
 
 def rows(folder: Path) -> Iterator[Row]:
@@ -59,14 +40,14 @@ def rows(folder: Path) -> Iterator[Row]:
         for side, make in makers.items():
             session = make(name)
             for n in range(filled // 2):
-                loop.run_until_complete(session.add_items(exchange(n)))
+                loop.run_until_complete(session.add_items(said(n)))
             made[side] = call(session)
         return made
 
     def run(method: Callable[..., Any], *args: Any) -> Callable[[], Any]:
         return lambda: loop.run_until_complete(method(*args))
 
-    pair, one = exchange(0), exchange(0)[:1]
+    pair, one = said(0), said(0)[:1]
     yield Row("put: add_items of 2", sides(lambda session: run(session.add_items, pair), "put"))
 
     def append_and_pop(session: Any) -> Callable[[], Any]:
@@ -97,7 +78,7 @@ def rows(folder: Path) -> Iterator[Row]:
             (NORMAL, Normal("g", folder / "sqlite" / "growth.db") if not (folder / "sqlite").mkdir() else None),
         ):
             for n in range(500):
-                loop.run_until_complete(session.add_items(exchange(n)))
+                loop.run_until_complete(session.add_items(said(n)))
             if side == NORMAL:
                 session.close()
                 sizes[side] = size_of(folder / "sqlite")

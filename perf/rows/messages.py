@@ -6,7 +6,7 @@ import itertools
 import time
 
 from harness import MICRO, Bench, Measured, at_most, row
-from peers import SqliteMessages, StoredMessage
+from peers.by_hand import SqliteMessages, StoredMessage
 
 from greenroom.runtime import Session
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 
 from harness import MICRO, MILLI, Bench, Measured, at_most, row
-from peers import SqliteArtifacts
+from peers.by_hand import SqliteArtifacts
 
 from greenroom.runtime import Runtime, Session
 

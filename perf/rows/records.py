@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import MICRO, MILLI, Bench, Measured, at_most, row, summarize, timed_batch
-from peers import SqliteRecords
+from peers.by_hand import SqliteRecords
 
 from greenroom.runtime import Runtime, RuntimeConfig, Session
 

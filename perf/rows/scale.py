@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import MILLI, Bench, Measured, at_most, row, summarize
-from peers import SqliteRecords
+from peers.by_hand import SqliteRecords
 
 from greenroom.runtime import Runtime
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import lupa.lua54
 from harness import MICRO, MILLI, Bench, Measured, at_most, row, summarize, timed_batch
-from peers import SqliteRecords
+from peers.by_hand import SqliteRecords
 
 from greenroom.runtime import Runtime, Session
 from greenroom.scripting.definition.binding import CLOCK

@@ -7,7 +7,7 @@ import random
 
 import msgpack
 from harness import MICRO, Bench, Measured, at_most, row
-from peers import SqliteRecords, ThreadedVariables
+from peers.by_hand import SqliteRecords, ThreadedVariables
 from raw import RawStore, same_bytes
 
 from greenroom.runtime import Runtime, Session, messages

@@ -8,12 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 import pykka
 
-__all__ = ["SqliteArtifacts", "SqliteMessages", "SqliteRecords", "StoredMessage", "ThreadedVariables"]
+__all__ = ["SQLITE_LEVELS", "SqliteArtifacts", "SqliteMessages", "SqliteRecords", "StoredMessage", "ThreadedVariables"]
+
+
+SQLITE_LEVELS: Final = {"process": "NORMAL", "machine": "FULL"}
+"""SQLite's `synchronous` by what an acknowledged write survives: a crash of the process, or one of the machine."""
 
 
 class _Variables(pykka.ThreadingActor):
@@ -47,13 +51,13 @@ _ADD_MESSAGE = "INSERT INTO messages (session, role, content, created) VALUES (?
 
 
 class SqliteMessages:
-    """Keeps conversations in a table of SQLite, with a log (WAL) and `synchronous=NORMAL`: what a host would write
-    without greenroom."""
+    """Keeps conversations in a table of SQLite, with a log (WAL) and, by default, `synchronous=NORMAL`: what a host
+    would write without greenroom."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, level: str = "NORMAL") -> None:
         self._db = sqlite3.connect(folder / "messages.db", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(f"PRAGMA synchronous={level}")
         self._db.execute(
             "CREATE TABLE messages (id INTEGER PRIMARY KEY, session TEXT, role TEXT, content TEXT, created REAL)"
         )

@@ -1,6 +1,6 @@
-"""A small harness for adapters: the same work by greenroom and by a framework's own stores, in turns, in one process.
+"""A small harness for several sides: the same work by greenroom and by other stores, in turns, in one process.
 
-A file beside this one has a function `rows(folder)` which yields a `Row` for each kind of work:
+A file of perf/adapters has a function `rows(folder)` which yields a `Row` for each kind of work:
 
     ```py
     def rows(folder: Path) -> Iterator[Row]:
@@ -22,10 +22,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Row", "measured", "size_of", "table"]
+__all__ = ["Many", "Row", "measured", "ratio_shown", "shown", "size_of", "table"]
 
 ROUNDS: Final = 9
 ROUND_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Many:
+    """Work that is told how many times it is to be done, as a loop of its own, or steps within one run."""
+
+    run: Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -33,15 +40,18 @@ class Row:
     """One kind of work, and how each side does it. The first side is greenroom."""
 
     name: str
-    sides: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    sides: Mapping[str, Callable[[], object] | Many] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Bytes of each side, where the row is about size."""
 
 
-def _seconds(call: Callable[[], object], times: int) -> float:
+def _seconds(call: Callable[[], object] | Many, times: int) -> float:
     begun = time.perf_counter()
-    for _ in range(times):
-        call()
+    if isinstance(call, Many):
+        call.run(times)
+    else:
+        for _ in range(times):
+            call()
     return (time.perf_counter() - begun) / times
 
 
@@ -51,21 +61,27 @@ def measured(row: Row) -> dict[str, list[float]]:
         return {side: [float(size)] for side, size in row.sizes.items()}
     times = {}
     for side, call in row.sides.items():
-        call()  # the first call opens what the others find open
-        once = _seconds(call, 1)
+        _seconds(call, 1)  # the first call opens what the others find open
+        once = _seconds(call, 20 if isinstance(call, Many) else 1)
         times[side] = max(1, min(2000, int(ROUND_SECONDS / max(once, 1e-7))))
     taken: dict[str, list[float]] = {side: [] for side in row.sides}
     gc.collect()
+    order = list(row.sides)
     for _ in range(ROUNDS):
-        for side, call in row.sides.items():
-            taken[side].append(_seconds(call, times[side]))
+        for side in order:
+            taken[side].append(_seconds(row.sides[side], times[side]))
+        order.append(order.pop(0))  # none always inherits the aftermath of the same other
     return taken
 
 
-def _shown(value: float, *, is_size: bool) -> str:
+def shown(value: float, *, is_size: bool) -> str:
     if is_size:
         return f"{value / 1e6:.2f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
     return f"{value * 1e3:.2f} ms" if value >= 1e-3 else f"{value * 1e6:.1f} µs"
+
+
+def ratio_shown(ratio: float) -> str:
+    return f"{ratio:,.0f}×" if ratio >= 10 else f"{ratio:.2g}×"
 
 
 def table(rows: Iterable[Row]) -> str:
@@ -79,10 +95,10 @@ def table(rows: Iterable[Row]) -> str:
             lines += ["", "| what | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
         cells = []
         for side, rounds in figures.items():
-            cell = _shown(statistics.median(rounds), is_size=bool(row.sizes))
+            cell = shown(statistics.median(rounds), is_size=bool(row.sizes))
             if side != heads[0]:
                 ratios = [value / ours for value, ours in zip(rounds, figures[heads[0]], strict=True)]
-                cell += f" ({statistics.median(ratios):.2g}×)"
+                cell += f" ({ratio_shown(statistics.median(ratios))})"
             cells.append(cell)
         lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines[1:])
