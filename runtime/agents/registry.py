@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
@@ -16,21 +14,21 @@ from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.interception.around import settled
 from greenroom.actors.messages.calls import CallAgent, packed_input
 from greenroom.actors.messages.core import How
-from greenroom.actors.scheduling.callables import signature_of
 from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.calls.collectors import AgentOutputCollector
 from greenroom.runtime.calls.work import CallContext, Work
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.pieces import Listener
 from greenroom.runtime.model.reply import AgentReply
-from greenroom.runtime.tools.parameters import arguments_of, context_parameters, hints_of
-from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_function
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import GreenroomError, InvalidOperation, OperationTimeout, ValidationError
 
 from .composite import ORDERS
 from .context import AgentContext
+from .definition import changed_by, given_to
+from .providers import Provider, provider_of
 
 if TYPE_CHECKING:
     from greenroom.actors.hooks import Hooks
@@ -45,23 +43,6 @@ _MAX_AGENTS: Final = 10_000
 _MAX_PROMPT: Final = 1 << 20
 _MAX_TOOLS: Final = 1000
 _MAX_MEMBERS: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class _Provider:
-    fn: Callable[..., Any]
-    timeout: float | None
-    signature: inspect.Signature | None
-    input: str | None
-    """The parameter that gets the input. None: the first positional argument."""
-    contexts: tuple[str, ...]
-    """The parameters that get the context."""
-
-    def call(self, input: Value, context: AgentContext | None) -> Any:
-        if self.signature is None or self.input is None:
-            return self.fn(input, **dict.fromkeys(self.contexts, context))
-        args, kwargs = arguments_of(self.signature, {self.input: input, **dict.fromkeys(self.contexts, context)})
-        return self.fn(*args, **kwargs)
 
 
 class Agents:
@@ -84,7 +65,7 @@ class Agents:
         self._calls = calls
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._providers: dict[str, _Provider] = {}
+        self._providers: dict[str, Provider] = {}
         self._agents: dict[str, Agent] = {}
         self.collector: AgentOutputCollector | None = AgentOutputCollector()
         """Stores the agents' texts as artifacts of the session; None stores nothing."""
@@ -109,7 +90,7 @@ class Agents:
         if timeout is not None and (type(timeout) not in (int, float) or not timeout > 0):
             raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
         self._core.require_host("agents.register", "write")
-        provider = _provider_of(fn, timeout)
+        provider = provider_of(fn, timeout)
         with self._lock:
             if name in self._providers and not replace:
                 raise ValidationError(
@@ -141,7 +122,7 @@ class Agents:
         """Whether any model is registered."""
         return bool(self._providers)
 
-    def _provider(self, model: str) -> _Provider:
+    def _provider(self, model: str) -> Provider:
         providers = self._providers
         found = providers.get(model)
         if found is None:
@@ -195,14 +176,14 @@ class Agents:
         if fn is None:
             self._provider(model)
         else:
-            _provider_of(fn, None)
+            provider_of(fn, None)
         packed_input(dict(parameters))
         agent = Agent(name, model, system_prompt, tuple(names), MappingProxyType(dict(parameters)), fn)
         hooks = self._hooks
         component = f"agent:{agent.name}"
         if hooks.at("BeforeAgentInit") is not None:
             outcome = hooks.fire("BeforeAgentInit", agent.to_dict(), component=component, operation="CreateAgent")
-            agent = _changed(agent, outcome.data)
+            agent = changed_by(agent, outcome.data)
         if hooks.at("AfterAgentInit") is not None:
             hooks.fire("AfterAgentInit", agent.to_dict(), component=component, operation="CreateAgent")
         return agent
@@ -436,7 +417,7 @@ class Agents:
         packed: bytes | None = None,
     ) -> Performed:
         """Begin the call with an input; `packed` is the encoded input, if it is known already."""
-        provider = self._provider(agent.model) if agent.fn is None else _provider_of(agent.fn, None)
+        provider = self._provider(agent.model) if agent.fn is None else provider_of(agent.fn, None)
         left = min(message.timeout or provider.timeout or self._timeout, deadline - time.monotonic())
         if left <= 0:
             raise OperationTimeout(f"agent {agent.name!r}: no time is left for it", timeout=0.0, started=False)
@@ -454,7 +435,7 @@ class Agents:
             run,
             left,
             about=about,
-            given=_given(agent),
+            given=given_to(agent),
             durability=message.durability,
             condition=message.condition,
             reply=lambda returned: AgentReply.of(returned, about["model"], about["provider"]),
@@ -488,21 +469,6 @@ def _as_dict(performed: Performed) -> Performed:
     return Performed(shown, performed.error, settle)
 
 
-def _given(agent: Agent) -> dict[str, Any] | None:
-    """Return what the journal keeps of an agent's definition with each call: what its model gets besides the input.
-    None if there is nothing, as for a model without an agent."""
-    if agent.system_prompt is None and not agent.tools and not agent.parameters:
-        return None
-    given: dict[str, Any] = {}
-    if agent.system_prompt is not None:
-        given["system_prompt"] = agent.system_prompt
-    if agent.tools:
-        given["tools"] = list(agent.tools)
-    if agent.parameters:
-        given["parameters"] = pack_value(dict(agent.parameters), "parameters")
-    return given
-
-
 def _facts(reply: AgentReply) -> dict[str, Any]:
     """Return the facts of a reply that the journal counts."""
     facts: dict[str, Any] = {}
@@ -519,49 +485,3 @@ def _provider_name(model: str) -> str:
 
 def _taken(name: str) -> ValidationError:
     return ValidationError(f"name: there is an agent {name!r} already; replace=True takes its place", field="name")
-
-
-def _provider_of(fn: Callable[..., Any], timeout: float | None) -> _Provider:
-    """Find the parameters of a callable that get its input and its context. The context is found by annotation, by the
-    name `context`, or as the second argument without default. Raises ValidationError for other signatures."""
-    if not callable(fn):
-        raise ValidationError("fn: a callable is needed", field="fn")
-    signature = signature_of(fn)
-    if signature is None:
-        return _Provider(fn, timeout, None, None, ())
-    named = [each for each in signature.parameters.values() if each.kind in _BY_POSITION]
-    hints = hints_of(fn, signature)
-    contexts = context_parameters(signature, hints)
-    if len(named) == 1 and named[0].name not in hints:
-        # A single positional parameter gets the input under any name.
-        contexts = tuple(each for each in contexts if each != named[0].name)
-    places = [each for each in named if each.name not in contexts]
-    if not contexts and len(places) > 1 and places[1].default is places[1].empty:
-        contexts = (places[1].name,)
-    input = places[0].name if places else None
-    given = dict.fromkeys(contexts) if input is None else {input: None, **dict.fromkeys(contexts)}
-    args, kwargs = arguments_of(signature, given)
-    try:
-        signature.bind(*args, **kwargs) if input is not None else signature.bind(None, **kwargs)
-    except TypeError:
-        raise ValidationError(
-            f"fn: an agent takes its input, and if it likes a context; this one is called with {signature}"[:300],
-            field="fn",
-        ) from None
-    return _Provider(fn, timeout, signature, input, contexts)
-
-
-_BY_POSITION: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def _changed(agent: Agent, data: Mapping[str, Any]) -> Agent:
-    """Return the agent with the changes of a hook."""
-    prompt, tools, parameters = data.get("system_prompt"), data.get("tools"), data.get("parameters")
-    pack_value(parameters if isinstance(parameters, dict) else {}, "parameters")
-    return Agent(
-        agent.name,
-        agent.model,
-        prompt if isinstance(prompt, str) else None,
-        tuple(str(each) for each in tools) if isinstance(tools, list | tuple) else agent.tools,
-        MappingProxyType(dict(parameters)) if isinstance(parameters, dict) else agent.parameters,
-    )

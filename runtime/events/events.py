@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO, Unpack
@@ -17,7 +17,6 @@ from greenroom.runtime.handles.reading.follow import Follow
 from greenroom.runtime.handles.reading.timeline import MAX_TIMELINE, TimelineRow, causal_order
 from greenroom.runtime.handles.session import Session
 from greenroom.runtime.handles.session import session_id_of as id_named
-from greenroom.storage.codec.json_lines import json_line
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes, session_id_of
@@ -30,6 +29,7 @@ from greenroom.storage.events.search import Visible
 from greenroom.storage.files.regular_file import file_path, written_file
 
 from .following import Following, is_cursor, parse_cursor
+from .lines import write_lines, write_of
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
@@ -404,10 +404,10 @@ class Events:
         """
         events = self._search.each(self._checked(criteria), self._visible())
         if not issubclass(type(target), (str, os.PathLike)):
-            return _write_lines(_write_of(target), events)
+            return write_lines(write_of(target), events)
         path = file_path(target)
         with written_file(path, f"cannot write {path}", require_run) as file:
-            return _write_lines(lambda line: file.write(line.encode("ascii")), events)
+            return write_lines(lambda line: file.write(line.encode("ascii")), events)
 
     # -- visibility
 
@@ -489,19 +489,3 @@ def _id_of(event: Event | str, field: str) -> str:
     if not isinstance(event, str):
         raise ValidationError(f"{field}: an Event or the id of one is needed", field=field)
     return event
-
-
-def _write_of(target: Any) -> Callable[[str], object]:
-    with contextlib.suppress(Exception):  # an object whose attributes cannot be read
-        if callable(write := target.write):
-            found: Callable[[str], object] = write
-            return found
-    raise ValidationError("target: a path or a text file is needed", field="target")
-
-
-def _write_lines(write: Callable[[str], object], events: Iterable[Event]) -> int:
-    count = 0
-    for event in events:
-        write(json_line(event.to_dict()) + "\n")
-        count += 1
-    return count

@@ -1,4 +1,7 @@
-"""One run of a workflow: calls the hooks around each stage and journals it in the session."""
+"""One run of a workflow: calls the hooks around each stage and journals it in the session.
+
+The file is long because a run is one object: its stages, loops, attempts and undoing share what has happened so far.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,7 @@ from greenroom.storage.errors import (
 )
 
 from .condition import function_in, holds, is_open
+from .failures import StepFailed, described, error_of
 from .home import Home, called
 from .past import NO_PAST, Past, place_key
 
@@ -69,15 +73,6 @@ _FOR_GOOD: Final = (
     RuntimeClosed,
 )
 """Errors that come again however often something is tried."""
-
-
-class _StepFailed(Exception):
-    """A step that is not optional has failed. The cause is its error; `described` is that of an earlier process."""
-
-    def __init__(self, step: Step, described: dict[str, str] | None = None) -> None:
-        super().__init__(step.name)
-        self.step = step
-        self.described = described
 
 
 class _Attempts:
@@ -184,10 +179,10 @@ class Execution:
                 ended = hooks.fire("AfterWorkflowComplete", {**about, "output": output}, **self._where())
                 output = ended.value if ended.kind == "replace" else ended.data.get("output", output)
                 self._record("workflow.finished", {**about, "success": True, "output": _bounded(output)[0]})
-            except _StepFailed as failed:
-                return self._failed(about, _error_of(failed), failed.step.name)
+            except StepFailed as failed:
+                return self._failed(about, error_of(failed), failed.step.name)
             except GreenroomError as error:
-                return self._failed(about, _described(error), None)
+                return self._failed(about, described(error), None)
             return self._result(True, output, None)
         finally:
             CURRENT.set(caller)
@@ -226,7 +221,7 @@ class Execution:
                 key = place_key(f"undo {step.name}", rounds)
                 self._call(step.undo, filled(step.undo.input, known), None, key, deadline)
             except GreenroomError as error:
-                outcome |= {"success": False, "error": _described(error)}
+                outcome |= {"success": False, "error": described(error)}
                 logger.warning("workflow %r: step %r is not undone: %s", about["workflow"], step.name, error.code)
             self._note("workflow.rolled_back", outcome)
 
@@ -276,7 +271,7 @@ class Execution:
                         if running and isinstance(error, ResourceLimitExceeded):
                             waiting.append(step)  # a thread of this workflow will become free
                             break
-                        first = _StepFailed(step)
+                        first = StepFailed(step)
                         first.__cause__ = error
                 # Stages keep to the time limit themselves; this bounds the time of their hooks.
                 wait_limit = min(max(0.0, deadline - time.monotonic()) + _GRACE, threading.TIMEOUT_MAX)
@@ -423,15 +418,15 @@ class Execution:
 
         try:
             output = self._attempted(flow, step, attempt, made, deadline)
-        except (GreenroomError, _StepFailed) as error:
-            within = isinstance(error, _StepFailed)
+        except (GreenroomError, StepFailed) as error:
+            within = isinstance(error, StepFailed)
             if within and not optional:
                 raise  # of the nested workflow, which has journaled it
-            self._keep(step, place, result(False, None, _error_of(error)), about)
+            self._keep(step, place, result(False, None, error_of(error)), about)
             if optional:
                 self._go_on(step, deadline)
                 return None
-            raise _StepFailed(step) from error
+            raise StepFailed(step) from error
         own = step.workflow is not None or (step.function is None and output is made.last)
         self._keep(step, place, result(True, output, None), about, found=own)
         return output
@@ -448,7 +443,7 @@ class Execution:
                 return attempt()
             except _FOR_GOOD:
                 raise
-            except (GreenroomError, _StepFailed):
+            except (GreenroomError, StepFailed):
                 wait = min(_FIRST_WAIT * 2**number, _LONGEST_WAIT)
                 if number == retries or time.monotonic() + wait >= deadline:
                     raise
@@ -474,7 +469,7 @@ class Execution:
         )
         self._note_result(step, place, kept)
         if error is not None and not optional:
-            raise _StepFailed(step, dict(error))
+            raise StepFailed(step, dict(error))
         return output
 
     def _given(self, step: Step, place: dict[str, Any]) -> Value:
@@ -494,11 +489,11 @@ class Execution:
         return place
 
     def _go_on(self, step: Step, deadline: float) -> None:
-        """Raise _StepFailed, also for optional steps, when no time is left or there were too many stages."""
+        """Raise StepFailed, also for optional steps, when no time is left or there were too many stages."""
         if time.monotonic() >= deadline:
             raise self._late(step)
         if len(self._results) >= _MAX_STAGES:
-            failed = _StepFailed(step)
+            failed = StepFailed(step)
             failed.__cause__ = ResourceLimitExceeded(
                 f"workflow {self._flow.name!r} has made {_MAX_STAGES} stages: use fewer loops within loops",
                 resource="workflow_stages",
@@ -575,8 +570,8 @@ class Execution:
         message.stage = f"{self._id}/{key}"
         return self._callers.agents.send(message, session_id).text
 
-    def _late(self, step: Step) -> _StepFailed:
-        failed = _StepFailed(step)
+    def _late(self, step: Step) -> StepFailed:
+        failed = StepFailed(step)
         failed.__cause__ = OperationTimeout(
             f"workflow {self._flow.name!r} did not end within {self._timeout:g} s; it was at step {step.name!r}",
             timeout=self._timeout,
@@ -637,16 +632,3 @@ def _bounded(value: Value) -> tuple[Value, bool]:
         with contextlib.suppress(ValidationError):
             return checked_data({"value": value})["value"], False
     return {"bytes": size}, True
-
-
-def _described(error: BaseException | None) -> dict[str, str]:
-    if isinstance(error, GreenroomError):
-        return {"code": error.code, "message": str(error)[:1000]}
-    return {"code": type(error).__name__, "message": ""}
-
-
-def _error_of(error: BaseException) -> dict[str, str]:
-    """Return the error of a failed step, or any other error, as {code, message}."""
-    if isinstance(error, _StepFailed):
-        return error.described if error.described is not None else _described(error.__cause__)
-    return _described(error)
