@@ -98,9 +98,10 @@ def replay(
 
     A program that was recorded with greenroom record runs again, and every call and read that left it is answered from
     the recording: nothing is called, no key is needed. Behind -- stands another command, such as an edited version.
-    What it does otherwise is told on stderr, with the difference. With --json, its own output goes to stderr. Exit
-    codes: 0 identical; 3 drifted, but answered to its end; 4 refused: something was not recorded, or, with --strict,
-    was recorded for another input; 5 it ended with another exit code than when it was recorded.
+    What it does otherwise, or prints otherwise to stdout, is told on stderr, with the difference. With --json, its own
+    output goes to stderr. Exit codes: 0 identical; 3 drifted, but ran to its end; 4 refused: something was not
+    recorded, or, with --strict, was recorded for another input; 5 it ended with another exit code than when it was
+    recorded.
 
     Of other sessions, and of a recording with --mode, the journal is decided again. Modes:
 

@@ -9,7 +9,7 @@ import typer
 
 from greenroom.runtime.cli.output import is_terminal, note, print_json, tell_beside
 
-from .reports import told_departures, told_report
+from .reports import told_departures, told_output, told_report
 from .words import shown_command
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["EXIT_CODES", "is_recording", "replay_program"]
 EXIT_CODES: Final = {"identical": 0, "drifted": 3, "refused": 4, "failed": 5}
 _VERDICTS: Final = {
     "identical": "identical: every call and every read of the program was answered by what was recorded for it",
-    "drifted": "drifted: the program did not do just what was recorded, and was answered to its end",
+    "drifted": "drifted: the program did not do just what was recorded, and ran to its end",
     "refused": "refused: the replay stopped where nothing that was recorded fits",
     "failed": "failed: the program did not end as it did when it was recorded",
 }
@@ -64,12 +64,17 @@ def _tell(found: ProgramReplay) -> None:
     else:
         tell_beside(verdict)
     tell_beside(told_report(found.report))
+    tell_beside(f"exit code {found.code}{_of_recorded(found)}; {told_output(found.report.streams)}")
     for line in told_departures(found.report.drifts):
         print(line, file=sys.stderr)
     if found.report.refused is not None:
         tell_beside(found.report.refused)
     if found.report.missing and not found.report.refused and (found.recorded_code or 128) >= 128:
         note("the recorded program was killed: what it read of clock and randomness after its last call was not kept")
-    if found.verdict == "failed":
-        tell_beside(f"exit code {found.code}; when it was recorded {found.recorded_code}")
     tell_beside(f"digest of the recording: {found.digest}")
+
+
+def _of_recorded(found: ProgramReplay) -> str:
+    if found.recorded_code is None:
+        return ", and none was recorded"
+    return " as recorded" if found.code == found.recorded_code else f", recorded was {found.recorded_code}"

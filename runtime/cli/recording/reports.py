@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from greenroom.runtime.cli.output import counted, one_line
@@ -10,7 +10,7 @@ from greenroom.runtime.cli.output import counted, one_line
 if TYPE_CHECKING:
     from greenroom.runtime.recording.tape.report import Drift, ReplayReport
 
-__all__ = ["told_departures", "told_report"]
+__all__ = ["told_departures", "told_output", "told_report"]
 
 _MOST: Final = 10
 """Departures of a kind that are told; --json has all."""
@@ -19,7 +19,16 @@ _WORDS: Final = {
     "missing": "not recorded",
     "order": "handed over in another order",
     "unused": "recorded, but not asked for",
+    "output": "printed, and not what was printed when it was recorded",
     "moved": "made from another place of the program",
+}
+_STREAMS: Final = {
+    "same": "is the same, byte for byte",
+    "differs": "is not the same",
+    "redacted": "is the same but for what was redacted",
+    "begins": "is the same as far as the recording has it",
+    "terminal": "is not the same, nor are the terminals: not compared",
+    "unknown": "was not compared",
 }
 
 
@@ -29,6 +38,12 @@ def told_report(report: ReplayReport) -> str:
     parts += [f"{count:,} {what}" for what in _WORDS if (count := getattr(report, what))]
     parts.append(f"{counted(report.reads, 'read')} of clock, randomness and environment answered")
     return ", ".join(parts)
+
+
+def told_output(streams: Mapping[str, str]) -> str:
+    """Return how far what the program printed was compared, in one line."""
+    told = [f"{name} {_STREAMS.get(how, how)}" for name, how in streams.items()]
+    return ", ".join(told) or "what the program printed was not compared: the recording does not have it"
 
 
 def told_departures(drifts: Sequence[Drift]) -> list[str]:
@@ -48,4 +63,5 @@ def told_departures(drifts: Sequence[Drift]) -> list[str]:
 def _one(drift: Drift) -> str:
     number = f"{drift.number}  " if drift.number else ""
     difference = f": {drift.difference}" if drift.difference else ""
-    return f"{number}{drift.kind} {drift.name}  {drift.place}{difference}"
+    place = f"  {drift.place}" if drift.place else ""
+    return f"{number}{drift.kind} {drift.name}{place}{difference}"

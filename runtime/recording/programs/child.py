@@ -27,6 +27,7 @@ from greenroom.runtime.recording.tape.spool import read_spool
 
 from .claims import Claims
 from .options import LINEAGE, OPTIONS, WATCH, Options
+from .printed import Printed
 from .process_sink import FIRST, LINEAGE_READ, ProcessSink
 
 if TYPE_CHECKING:  # a program that is recorded pays for no player
@@ -72,6 +73,7 @@ class _Child:
         self._replay: Player | ForkReel | None = None
         self._sink: ProcessSink | None = None
         self._file: ReportFile | None = None
+        self._printed = Printed()
 
     def begin(self) -> None:
         """Make the reel of this process."""
@@ -90,6 +92,8 @@ class _Child:
                 reel = self._recorder = Recorder(self._sink, most_reads=most)
             if self.lineage == FIRST:
                 self._sink.open()
+        if not self._is_further:
+            self._printed.begin()
         self.write_report()
         set_process_reel(reel)
         processes.set_environment(self.environment)
@@ -177,14 +181,19 @@ class _Child:
             self._sink.sync()
         self.write_report()
 
-    def end(self) -> None:
-        """End the reel. Only the first call counts."""
+    def end(self, *, in_peace: bool = False) -> None:
+        """End the reel. Only the first call counts. `in_peace` says that Python ends by itself, and so prints what is
+        still in buffers."""
         if self.is_over:
             return
+        if in_peace:
+            self._printed.flush()
         self.is_over = True
         self.flush()
         if self._sink is not None:
             last: dict[str, Any] = {"process": self._sink.number, "credentials": credentials_read()}
+            if not self._is_further:
+                last["output"] = self._printed.to_dict(self._redactor())
             error = getattr(sys, "last_value", None)
             if isinstance(error, BaseException):
                 last["exception"] = type(error).__qualname__
@@ -192,6 +201,8 @@ class _Child:
         set_process_reel(None)
         if self._replay is not None:
             self._replay.end()
+            if self._sink is None and not self._is_further:
+                self._printed.compare(self._tape().about.get("output"), self._replay.report, self._redactor())
             self.write_report(is_last=True)
         elif self._recorder is not None:
             self._recorder.close()
@@ -252,7 +263,7 @@ def _answers_for(child: _Child) -> None:
 
 def _end_with(child: _Child) -> None:
     """Have the reel end with the process, however that ends."""
-    atexit.register(_end)
+    atexit.register(_end, in_peace=True)
     os.register_at_fork(before=_before_fork, after_in_child=_in_forked)
     _call_before("_exit", _end)
     _call_before("execv", _flush)  # it may fail, and then the program goes on
@@ -262,9 +273,9 @@ def _end_with(child: _Child) -> None:
         signal.signal(signal.SIGTERM, _terminated)
 
 
-def _end() -> None:
+def _end(*, in_peace: bool = False) -> None:
     if _child is not None:
-        _child.end()
+        _child.end(in_peace=in_peace)
 
 
 def _before_fork() -> None:

@@ -59,6 +59,8 @@ class ProcessSink:
     def about(self, told: dict[str, Any]) -> None:
         """Put what this process says of itself into its spool, if it has one."""
         if self._spool is not None:
+            if self._redactor is not None:
+                told = self._redactor.about(told)
             self._spool.about(told)
 
     def crossing(self, crossing: Crossing) -> None:

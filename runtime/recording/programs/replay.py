@@ -30,7 +30,8 @@ class ProgramReplay:
     @property
     def verdict(self) -> Verdict:
         """What came of it: identical; drifted, but answered to the end; refused, because something was not recorded;
-        or failed: the program ended otherwise than when it was recorded."""
+        or failed: the program ended with another exit code than when it was recorded. What was printed counts, as
+        far as the recording has it (`report.streams`)."""
         if self.report.refused is not None:
             return "refused"
         if self.code != (self.recorded_code or 0) and self.recorded_code is not None:

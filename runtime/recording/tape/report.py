@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 __all__ = ["Drift", "ReplayReport", "ReportFile", "Tally", "Told"]
 
-Told = Literal["moved", "drifted", "order", "missing", "unused"]
+Told = Literal["moved", "drifted", "order", "missing", "unused", "output"]
 _MOST: Final = 1000
 """Drifts that are told one by one. All are counted."""
 _TOLD_MEANWHILE: Final = 20
@@ -32,6 +32,7 @@ class Drift:
     order      handed to the program in another order than when it was recorded
     missing    a read that was not recorded: the program got a value of now; or a call that nothing recorded fits
     unused     recorded, and not asked for
+    output     what the program printed to stdout is not what it printed when it was recorded
     =========  =====================================================================================================
     """
 
@@ -64,23 +65,30 @@ class ReplayReport:
     """Reads that were not recorded, and calls that nothing recorded fits."""
     unused: int = 0
     """Calls that were recorded and not made."""
+    output: int = 0
+    """Streams (only stdout) to which something else was printed."""
     reads: int = 0
     """Reads that were answered."""
     drifts: list[Drift] = field(default_factory=list)
     """The first departures one by one, at most 1000."""
+    streams: dict[str, str] = field(default_factory=dict)
+    """How far what a program printed is what was recorded: of "stdout" and "stderr", "same", "differs", "redacted" (the
+    same but for what was removed from the recording), "begins" (so much as is known of it is the same), "terminal" (it
+    differs, and so do the terminals), or "unknown". Empty: nothing was compared."""
     refused: str | None = None
     """Why the replay stopped, if it did: the text of the ReplayError."""
 
     @property
     def is_exact(self) -> bool:
         """Whether the program did just what was recorded, from wherever in it."""
-        return self.refused is None and not (self.drifted or self.order or self.missing or self.unused)
+        return self.refused is None and not (self.drifted or self.order or self.missing or self.unused or self.output)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything by name as JSON values."""
         counts = {name: getattr(self, name) for name in _COUNTS}
         drifts = [drift.to_dict() for drift in self.drifts]
-        return {**counts, "is_exact": self.is_exact, "refused": self.refused, "drifts": drifts}
+        told = {"is_exact": self.is_exact, "refused": self.refused, "streams": self.streams}
+        return {**counts, **told, "drifts": drifts}
 
     def __str__(self) -> str:
         told = [f"{self.exact} exact", *(f"{count} {name}" for name, count in self._departures().items() if count)]
@@ -115,6 +123,7 @@ class Tally(ReplayReport):
         for drift in other.get("drifts") or ():
             if len(self.drifts) < _MOST:
                 self.drifts.append(Drift(**drift))
+        self.streams |= other.get("streams") or {}
         self.refused = self.refused or other.get("refused")
 
 
@@ -139,4 +148,4 @@ class ReportFile:
             os.replace(new, self._path)
 
 
-_COUNTS: Final = ("exact", "moved", "drifted", "order", "missing", "unused", "reads")
+_COUNTS: Final = ("exact", "moved", "drifted", "order", "missing", "unused", "output", "reads")

@@ -59,7 +59,13 @@ def test_a_program_that_was_edited_is_answered_and_each_drift_is_told(programs: 
     (programs.directory / "next.py").write_text(AGENT.replace("Be kind.", "Be brief."))
     assert programs("replay", session, "--", sys.executable, "next.py", code=3)[0] == OUT
     _, err = programs("replay", session, "--", *CALLS, "one", code=5)
-    assert "exit code 1; when it was recorded 0" in err
+    assert "exit code 1, recorded was 0; stdout is the same, byte for byte" in err
+    (programs.directory / "agent.py").write_text(f"print('first'); {AGENT}")
+    _, err = programs("replay", session, code=3)
+    assert "drifted: " in err
+    assert "output stdout: line 1: 'answer" in err
+    assert "exit code 0 as recorded; stdout is not the same, stderr is the same, byte for byte" in err
+    assert programs.json("replay", session, code=3)["streams"] == {"stdout": "differs", "stderr": "same"}
 
 
 def test_a_fork_answers_the_first_steps_and_goes_on_live_with_patches(programs: Programs) -> None:

@@ -34,7 +34,14 @@ class Programs:
     def write(self, text: str, name: str = "agent.py") -> None:
         (self.folder / name).write_text(PREAMBLE + textwrap.dedent(text))
 
-    def run(self, mode: Any, tape: Tape | None = None, command: list[str] | None = None, **options: Any) -> Ran:
+    def run(
+        self,
+        mode: Any,
+        tape: Tape | None = None,
+        command: list[str] | None = None,
+        encoding: str = "utf-8",
+        **options: Any,
+    ) -> Ran:
         self.runs += 1
         spools = self.folder / f"spools{self.runs}"
         spools.mkdir()
@@ -42,7 +49,7 @@ class Programs:
         if tape is not None:
             tape_file = self.folder / f"tape{self.runs}"
             write_tape(tape_file, tape)
-        with open(self.folder / f"output{self.runs}", "w+") as output:
+        with open(self.folder / f"output{self.runs}", "w+", encoding=encoding) as output:
             code = run(
                 command or [sys.executable, "agent.py"],
                 mode,

@@ -169,7 +169,7 @@ def test_an_edited_program_gets_the_values_of_the_same_functions(programs: Progr
 def test_a_read_that_was_not_recorded_is_told(programs: Programs) -> None:
     programs.write("print('a')")
     recorded = programs.run("record")
-    programs.write("import time\nfor _ in range(3): time.time()\n")
+    programs.write("import time\nfor _ in range(3): time.time()\nprint('a')\n")
     replayed = programs.run("replay", recorded.tape)
     told: list[Any] = [(drift.what, drift.name, drift.place) for drift in replayed.report.drifts]
     assert told == [("missing", "time.time", "agent.py:3 in <module>")]
