@@ -44,7 +44,7 @@ try:
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response, StreamingResponse
 except ImportError as error:
-    raise ImportError("FastAPI or Starlette is needed: pip install greenroom[fastapi]") from error
+    raise ImportError("FastAPI or Starlette is needed: pip install 'greenroom[fastapi]'") from error
 
 __all__ = ["Greenroom", "error_response", "follow_events"]
 

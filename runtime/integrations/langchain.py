@@ -18,7 +18,7 @@ try:
     from langchain_core.chat_history import BaseChatMessageHistory
     from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
 except ImportError as error:
-    raise ImportError("LangChain is needed: pip install greenroom[langchain]") from error
+    raise ImportError("LangChain is needed: pip install 'greenroom[langchain]'") from error
 
 from greenroom.runtime import AsyncRuntime, Message, Runtime, ValidationError
 from greenroom.runtime.messages import AddMessage

@@ -25,7 +25,7 @@ try:
     from agents.memory import SessionSettings
     from agents.memory.session_settings import coerce_session_settings, resolve_session_limit
 except ImportError as error:
-    raise ImportError("the OpenAI Agents SDK is needed: pip install greenroom[openai-agents]") from error
+    raise ImportError("the OpenAI Agents SDK is needed: pip install 'greenroom[openai-agents]'") from error
 
 if TYPE_CHECKING:
     from agents.items import TResponseInputItem

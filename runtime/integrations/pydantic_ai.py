@@ -31,7 +31,7 @@ try:
         UserPromptPart,
     )
 except ImportError as error:
-    raise ImportError("Pydantic AI is needed: pip install greenroom[pydantic-ai]") from error
+    raise ImportError("Pydantic AI is needed: pip install 'greenroom[pydantic-ai]'") from error
 
 from greenroom.runtime import AsyncRuntime, Message, Runtime, ValidationError
 from greenroom.runtime.messages import AddMessage

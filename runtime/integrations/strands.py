@@ -28,7 +28,7 @@ try:
     from strands.types.exceptions import SessionException
     from strands.types.session import Session, SessionAgent, SessionMessage, decode_bytes_values, encode_bytes_values
 except ImportError as error:
-    raise ImportError("Strands Agents is needed: pip install greenroom[strands]") from error
+    raise ImportError("Strands Agents is needed: pip install 'greenroom[strands]'") from error
 
 if TYPE_CHECKING:
     from strands.multiagent import MultiAgentBase

@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from greenroom.runtime import AggregateMetrics, CallTable, Distribution, Figures, SessionMetrics
 
 _MOST_TYPES = 10
+_OF_INTEREST = ("path", "disk_bytes", "sessions", "artifacts")
+"""What people look for. The rest is about the engine, and in --json too."""
 
 
 def stats(
     context: typer.Context,
     details: Annotated[
         bool, typer.Option("--details", help="Also which sessions, types and names take most space.")
+    ] = False,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="Also the figures of the storage engine: caches, commits, tables.")
     ] = False,
     sessions: Annotated[
         bool, typer.Option("--sessions", help="What all sessions together have done, and which stand out.")
@@ -60,7 +65,7 @@ def stats(
     store = the_store(context)
     activity = sessions or tools or session is not None
     if prometheus:
-        if activity or details or as_json:
+        if activity or details or engine or as_json:
             raise typer.BadParameter("it goes with no other option", param_hint="--prometheus")
         with store.reading() as runtime:
             print(runtime.analytics.prometheus(), end="")
@@ -69,10 +74,11 @@ def stats(
         for option, given in (("--since", since), ("--until", until), ("--privacy", privacy or None)):
             if given is not None:
                 raise typer.BadParameter("it needs --sessions, --session or --tools", param_hint=option)
-        _tell_store(store, details, as_json)
+        _tell_store(store, details, engine, as_json)
         return
-    if details:
-        raise typer.BadParameter("it does not go with --sessions, --session and --tools", param_hint="--details")
+    for option, is_given in (("--details", details), ("--engine", engine)):
+        if is_given:
+            raise typer.BadParameter("it does not go with --sessions, --session and --tools", param_hint=option)
     found = _read(store, session, moment_of(since, "--since"), moment_of(until, "--until"), top, privacy or None)
     if as_json:
         print_json(found.to_dict())
@@ -101,14 +107,18 @@ def _read(
 # -- the store
 
 
-def _tell_store(store: Store, details: bool, as_json: bool) -> None:
+def _tell_store(store: Store, details: bool, engine: bool, as_json: bool) -> None:
     with store.reading() as runtime, progress("counting"):
         found = runtime.stats(details)
     if as_json:
         print_json(found)
         return
     usage = found.pop("usage", {})
-    print_fields(_flat(found))
+    first = {name: found.pop(name) for name in _OF_INTEREST}
+    print_fields(_flat(first))
+    if engine:
+        print()
+        print_fields(_flat(found))
     for by, shares in usage.items():
         print()
         print_rows(

@@ -15,7 +15,7 @@ from .leftovers import take_leftovers_of
 from .words import CommandOrNone, dollars
 
 if TYPE_CHECKING:
-    from greenroom.runtime.recording.searching.blaming import Blame
+    from greenroom.runtime.recording.searching.blame import Blame
 
 __all__ = ["blame"]
 
@@ -71,7 +71,7 @@ def blame(
       greenroom blame 1a2b3c --check 'grep -q 42' --steps 3-9 --max-cost 2
     """
     from greenroom.runtime.recording.journal.reading import tape_of
-    from greenroom.runtime.recording.searching.blaming import Blaming
+    from greenroom.runtime.recording.searching.blame import Blaming
 
     if not check:
         raise typer.BadParameter("say what a good run is, such as 'grep -q done'", param_hint="--check")

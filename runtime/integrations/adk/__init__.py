@@ -13,7 +13,7 @@ from __future__ import annotations
 try:
     import google.adk as google_adk  # noqa: F401
 except ImportError as error:
-    raise ImportError("Google ADK is needed: pip install greenroom[adk]") from error
+    raise ImportError("Google ADK is needed: pip install 'greenroom[adk]'") from error
 
 from .artifacts import GreenroomArtifactService
 from .memory import GreenroomMemoryService

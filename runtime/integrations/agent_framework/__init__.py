@@ -12,7 +12,7 @@ from __future__ import annotations
 try:
     import agent_framework as _framework  # noqa: F401
 except ImportError as error:
-    raise ImportError("Microsoft Agent Framework is needed: pip install greenroom[agent-framework]") from error
+    raise ImportError("Microsoft Agent Framework is needed: pip install 'greenroom[agent-framework]'") from error
 
 from .checkpoints import GreenroomCheckpointStorage
 from .history import GreenroomHistoryProvider

@@ -1,6 +1,6 @@
 """LangGraph on greenroom: `GreenroomSaver` keeps the checkpoints of graphs, `GreenroomStore` their long-term memory.
 
-Needs the extra `langgraph`: `pip install greenroom[langgraph]`.
+Needs the extra `langgraph`: `pip install 'greenroom[langgraph]'`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ try:
     import langgraph.checkpoint.base  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "greenroom.runtime.integrations.langgraph needs LangGraph: pip install greenroom[langgraph]"
+        "greenroom.runtime.integrations.langgraph needs LangGraph: pip install 'greenroom[langgraph]'"
     ) from error
 
 from .checkpoints.saver import GreenroomSaver

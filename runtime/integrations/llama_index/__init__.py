@@ -11,7 +11,7 @@ from __future__ import annotations
 try:
     import llama_index.core as _framework  # noqa: F401
 except ImportError as error:
-    raise ImportError("LlamaIndex is needed: pip install greenroom[llama-index]") from error
+    raise ImportError("LlamaIndex is needed: pip install 'greenroom[llama-index]'") from error
 
 from .async_store import GreenroomAsyncChatStore
 from .store import GreenroomChatStore

@@ -14,7 +14,7 @@ try:
     import opentelemetry.exporter.otlp.proto.http.trace_exporter
     import opentelemetry.sdk.trace.export  # noqa: F401
 except ImportError as error:
-    raise ImportError("OpenTelemetry is needed: pip install greenroom[opentelemetry]") from error
+    raise ImportError("OpenTelemetry is needed: pip install 'greenroom[opentelemetry]'") from error
 
 from .export import LiveExport, export_journal, follow_journals, spans_of
 from .live import Instrumented, instrument

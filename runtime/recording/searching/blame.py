@@ -1,100 +1,184 @@
-"""Find the step that decides how a run ends: let each step be made anew several times, and count how often the outcome
-is another one. What is here only counts and plans; whoever uses it runs the forks."""
+"""Search the step that decides how a run ends: replay it, fork before each step, and check what comes of it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-__all__ = ["StepScore", "Trial", "interval", "planned", "ranked"]
+from greenroom.runtime.recording.journal.reading import tape_of
+from greenroom.runtime.recording.patches.plan import Plan
+from greenroom.runtime.recording.programs.described import Described, described
+from greenroom.runtime.recording.programs.live import fork_program
+from greenroom.runtime.recording.programs.running import command_of, run_replay
+from greenroom.runtime.recording.tape.model import in_order
+from greenroom.storage.errors import ReplayError, ValidationError
 
-_Z: Final = 1.959963984540054
-"""Of a normal distribution, for 95 %."""
+from .ranking import StepScore, Trial, planned, ranked
+
+if TYPE_CHECKING:
+    from greenroom.runtime.handles.session import Session
+    from greenroom.storage.catalog.model import SessionInfo
+
+__all__ = ["Blame", "Blaming"]
+
+_METADATA: Final = "blame"
+_TAG: Final = "blame"
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One fork: everything before a step was replayed, and the rest was made anew. `passed` is what the check said;
-    None if the program could not be run to its end. `cost` is in micro-dollars."""
+class Blame:
+    """What a search has found. `passed` is what the check says of the recorded run; `stopped` is why the search ended
+    early, None if it did not."""
 
-    step: int
-    number: int
-    session_id: str
-    passed: bool | None
-    cost: int = 0
+    passed: bool
+    scores: list[StepScore]
+    steps: dict[int, Described]
+    runs: int
+    """Live runs that were made now; those of earlier searches count in the scores."""
+    failed: int
+    """Runs whose program could not be started."""
+    cost_microusd: int
+    stopped: Literal["budget", "max_cost"] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything by name as JSON values."""
         return {
-            "step": self.step,
-            "number": self.number,
-            "session_id": self.session_id,
             "passed": self.passed,
-            "cost_microusd": self.cost,
+            "steps": [{**each.to_dict(), **_told(self.steps[each.step])} for each in self.scores],
+            "runs": self.runs,
+            "failed": self.failed,
+            "cost_microusd": self.cost_microusd,
+            "stopped": self.stopped,
         }
 
 
-@dataclass(frozen=True, slots=True)
-class StepScore:
-    """How often the outcome was another one when a step, and what came after it, was made anew. `low` and `high` are
-    the ends of the 95 % confidence interval of the rate."""
-
-    step: int
-    tries: int
-    changed: int
-    low: float
-    high: float
-
-    @property
-    def rate(self) -> float:
-        """The share of the tries with another outcome."""
-        return self.changed / self.tries if self.tries else 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything by name as JSON values."""
-        return {
-            "step": self.step,
-            "tries": self.tries,
-            "changed": self.changed,
-            "rate": self.rate,
-            "low": self.low,
-            "high": self.high,
-        }
+def _told(step: Described) -> dict[str, Any]:
+    return {"called": step.called, "answer": step.answer, "place": step.place, "model": step.model}
 
 
-def interval(hits: int, tries: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a rate, after Wilson: it holds for few tries, and for 0 and all hits."""
-    if not tries:
-        return 0.0, 1.0
-    rate, square = hits / tries, _Z * _Z
-    middle = rate + square / (2 * tries)
-    spread = _Z * math.sqrt(rate * (1 - rate) / tries + square / (4 * tries * tries))
-    low, high = ((middle + sign * spread) / (1 + square / tries) for sign in (-1, 1))
-    return low if hits else 0.0, high if hits < tries else 1.0
+@dataclass(slots=True)
+class Blaming:
+    """A search in one recording.
 
-
-def planned(steps: Sequence[int], tries: int, done: Collection[tuple[int, int]] = ()) -> Iterator[tuple[int, int]]:
-    """Return the trials that are left, each a step and the number of its try: once for each step before any is tried
-    again, so that a budget that ends early has looked everywhere. The last step comes first: it is the cheapest."""
-    for number in range(1, tries + 1):
-        for step in reversed(steps):
-            if (step, number) not in done:
-                yield step, number
-
-
-def ranked(trials: Sequence[Trial], passed: bool) -> list[StepScore]:
-    """Return the scores of the steps that were tried. `passed` is what the check says of the recorded run.
-
-    The step that changes the outcome most often comes first. Of steps with the same rate, the last comes first: an
-    earlier one changes the outcome only because all after it is made anew as well.
+    found = Blaming(data, session, 'grep -q 42', children).search(tries=5)
     """
-    counts: dict[int, list[int]] = {}
-    for each in trials:
-        if each.passed is not None:
-            count = counts.setdefault(each.step, [0, 0])
-            count[0] += 1
-            count[1] += each.passed != passed
-    scores = [StepScore(step, tries, changed, *interval(changed, tries)) for step, (tries, changed) in counts.items()]
-    return sorted(scores, key=lambda each: (-each.rate, -each.step))
+
+    data: Path
+    session: Session
+    check: str
+    children: Callable[[], Iterable[SessionInfo]]
+    """Returns the sessions below the recording: forks of earlier searches are among them."""
+    command: Sequence[str] | None = None
+    tell: Callable[[str], None] = lambda _: None
+    steps: dict[int, Described] = field(default_factory=dict)
+
+    def search(
+        self,
+        *,
+        tries: int,
+        only: tuple[int, int] | None = None,
+        budget: int | None = None,
+        max_cost: int | None = None,
+    ) -> Blame:
+        """Replay the recording, then fork before each step `tries` times, and rank the steps.
+
+        `only` is the first and the last step to look at, otherwise every model call; `budget` is the most live runs,
+        and `max_cost` what they may cost, in micro-dollars. Raises ReplayError if the recording cannot be replayed.
+        """
+        tape = tape_of(self.session)
+        crossings = in_order(tape.crossings)
+        self.steps = {number: described(number, each) for number, each in enumerate(crossings, 1)}
+        command = command_of(tape, self.command)
+        looked_at = self._looked_at(only)
+        passed = self._baseline(command)
+        trials = self._known()
+        runs = cost = failed = 0
+        stopped: Literal["budget", "max_cost"] | None = None
+        for step, number in planned(looked_at, tries, {(each.step, each.number) for each in trials}):
+            if budget is not None and runs >= budget:
+                stopped = "budget"
+                break
+            if max_cost is not None and cost >= max_cost:
+                stopped = "max_cost"
+                break
+            trial = self._try(step, number, command)
+            trials.append(trial)
+            runs, cost, failed = runs + 1, cost + trial.cost, failed + (trial.passed is None)
+            told = (
+                "could not run" if trial.passed is None else "the same" if trial.passed == passed else "another outcome"
+            )
+            self.tell(f"step {step}, try {number} of {tries}: {told}  ({trial.session_id[:8]})")
+        scores = ranked([each for each in trials if each.step in looked_at], passed)
+        return Blame(passed, scores, self.steps, runs, failed, cost, stopped)
+
+    def _looked_at(self, only: tuple[int, int] | None) -> list[int]:
+        if only is None:
+            found = [number for number, each in self.steps.items() if each.model is not None]
+            if not found:
+                raise ValidationError("the recording has no model call: name --steps to try others", field="steps")
+            return found
+        first, last = only
+        if not 1 <= first <= last <= len(self.steps):
+            raise ValidationError(f"steps: the recording has the steps 1 to {len(self.steps)}", field="steps")
+        return list(range(first, last + 1))
+
+    def _baseline(self, command: list[str]) -> bool:
+        """Return what the check says of the recorded run, which is replayed for that."""
+        with tempfile.TemporaryFile() as output:
+            replayed = run_replay(tape_of(self.session), command, output=output.fileno())
+            if replayed.verdict in ("refused", "failed"):
+                raise ReplayError(
+                    f"the recording cannot be replayed as it was ({replayed.verdict}), so nothing can be said of its "
+                    f"steps: see greenroom replay {self.session.id[:8]}"
+                )
+            return self._passes(output.fileno(), replayed.code, self.session.id)
+
+    def _passes(self, output: int, code: int, session_id: str) -> bool:
+        os.lseek(output, 0, os.SEEK_SET)
+        environment = {**os.environ, "GREENROOM_EXIT_CODE": str(code), "GREENROOM_SESSION": session_id}
+        done = subprocess.run(
+            self.check, shell=True, stdin=output, stdout=subprocess.DEVNULL, env=environment, check=False
+        )
+        if done.returncode in (126, 127):
+            raise ValidationError(
+                f"the check cannot be run: the shell says {done.returncode} to {self.check!r}", field="check"
+            )
+        return done.returncode == 0
+
+    def _known(self) -> list[Trial]:
+        """Return the trials of earlier searches with the same check and command."""
+        found: list[Trial] = []
+        for info in self.children():
+            told: Any = info.custom_metadata.get(_METADATA)
+            if isinstance(told, dict) and told.get("check") == self._name():
+                found.append(Trial(told["step"], told["number"], info.id, told["passed"], told["cost_microusd"]))
+        return found
+
+    def _name(self) -> str:
+        """Return what is the same in all searches whose trials can be counted together."""
+        whole = "\0".join([self.check, *(self.command or ())])
+        return blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+    def _try(self, step: int, number: int, command: list[str]) -> Trial:
+        before = sum(each.cost_microusd or 0 for at, each in self.steps.items() if at < step)
+        with tempfile.TemporaryFile() as output:
+            made, code, totals = fork_program(
+                self.data,
+                self.session,
+                step - 1,
+                Plan(),
+                command,
+                name=f"blame: step {step}, try {number}",
+                tags=[_TAG],
+                output=output.fileno(),
+            )
+            passed = None if code in (126, 127) else self._passes(output.fileno(), code, made.id)
+        trial = Trial(step, number, made.id, passed, max(0, totals.cost_microusd - before))
+        made.update_metadata({_METADATA: {"check": self._name(), **trial.to_dict()}})
+        return trial

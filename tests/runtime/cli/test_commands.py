@@ -431,7 +431,11 @@ def test_stats_verify_and_compact(greenroom: Any) -> None:
     stats = greenroom.json("stats")
     assert stats["sessions"]["active"] == 3
     assert stats["artifacts"]["count"] == 3
-    assert "artifacts count" in greenroom("stats").stdout
+    told = greenroom("stats").stdout
+    assert "artifacts count" in told
+    assert "memtable" not in told
+    assert "store journal memtable bytes" in greenroom("stats", "--engine").stdout
+    assert "--engine" in greenroom("stats", "--sessions", "--engine", code=2).stderr
     assert "as it was written" in greenroom("verify").stdout
     assert "before" in greenroom("compact").stdout
 

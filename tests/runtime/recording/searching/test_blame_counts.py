@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.runtime.recording.searching.blame import Trial, interval, planned, ranked
+from greenroom.runtime.recording.searching.ranking import Trial, interval, planned, ranked
 
 
 @pytest.mark.parametrize(

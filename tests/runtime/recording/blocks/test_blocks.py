@@ -21,7 +21,7 @@ from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import active
 
-from .tape.lists import ListSink
+from ..tape.lists import ListSink
 
 
 class Counter:

@@ -18,7 +18,7 @@ from greenroom.runtime.recording.boundaries.http import client as boundary
 from greenroom.runtime.recording.tape.reels import playing
 from greenroom.storage.errors import ReplayError
 
-from .reels import ListRecorder, playback, recording
+from ..reels import ListRecorder, playback, recording
 
 boundary.patch(http.client)
 

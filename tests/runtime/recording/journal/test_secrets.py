@@ -21,7 +21,7 @@ from greenroom.runtime.recording.journal.writing import JournalSink
 from greenroom.runtime.recording.tape.model import Crossing, Reads, key_of
 from greenroom.runtime.recording.tape.secrets.redacting import Redactor, redactor_of
 
-from .crossings import crossing
+from ..crossings import crossing
 
 PATTERN = r"sk-[0-9a-f]{32}"
 

@@ -28,7 +28,7 @@ from greenroom.runtime.recording.tape.model import Crossing, Reads
 from greenroom.storage.codec.keys import sequence_key, session_bytes
 from greenroom.storage.engine.engine import CF
 
-from .crossings import conversation, crossing
+from ..crossings import conversation, crossing
 
 
 @pytest.fixture

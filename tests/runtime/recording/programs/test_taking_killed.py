@@ -15,7 +15,7 @@ from greenroom.runtime.recording.journal.reading import tape_of
 from greenroom.runtime.recording.tape.model import Reads
 from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter
 
-from .crossings import conversation
+from ..crossings import conversation
 
 _WORKER = Path(__file__).with_name("taking_worker.py")
 

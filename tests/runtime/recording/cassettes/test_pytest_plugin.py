@@ -20,7 +20,7 @@ from greenroom.runtime.recording.journal.bundles import tape_of_bundle
 
 pytest_plugins = ["pytester"]
 PLUGIN = "greenroom.runtime.cassettes.plugin"
-PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
+PYPROJECT = Path(__file__).parents[4] / "pyproject.toml"
 
 
 class Model(BaseHTTPRequestHandler):
