@@ -107,6 +107,7 @@ class Shell:
         return str(next(each["id"] for each in rows if each["name"] == "mended"))
 
 
+@pytest.mark.timeout(300)  # it starts dozens of processes
 def test_the_story_is_true(folder: Path, models: Models) -> None:
     text = PAGE.read_text("utf-8").replace("8099", str(models.port))
     new = NEW.search(text)
