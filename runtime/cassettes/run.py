@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from greenroom.runtime.recording.boundaries.install import install
 from greenroom.runtime.recording.programs.credentials import stand_ins
 from greenroom.runtime.recording.tape import lanes
-from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
-from greenroom.runtime.recording.tape.player import Player
+from greenroom.runtime.recording.tape.model import Asked, Crossing, Reads, Tape
+from greenroom.runtime.recording.tape.player import Played, Player
 from greenroom.runtime.recording.tape.recorder import Recorder
-from greenroom.runtime.recording.tape.reels import Pending, set_process_reel
+from greenroom.runtime.recording.tape.reels import set_process_reel
 
 from .changes import changes_between
 
 __all__ = ["CassetteRun"]
-
-T = TypeVar("T")
 
 _MOST_TOLD: Final = 10
 
@@ -38,10 +34,9 @@ class CassetteRun:
         """The bundle; None for a session of a store."""
         self.tape = tape if tape is not None else Tape({"command": ["pytest", name], "started_at": time.time_ns()})
         self.is_recording = tape is None
-        self.player: Player | None = None
+        self.player: _Watched | None = None
         self._keys: dict[str, str] = {}
         """What stands for keys of providers in a replay: their clients want one, though nobody is called."""
-        self._watched: _Watched | None = None
         self._recorder: Recorder | None = None
 
     def begin(self) -> None:
@@ -54,9 +49,8 @@ class CassetteRun:
         else:
             self._keys = stand_ins(os.environ)
             os.environ.update(self._keys)
-            self.player = Player(self.tape)
-            self._watched = _Watched(self.player, self.tape)
-            set_process_reel(self._watched)
+            self.player = _Watched(self.tape)
+            set_process_reel(self.player)
 
     def end(self) -> None:
         """End the recording or the replay."""
@@ -69,10 +63,10 @@ class CassetteRun:
 
     def problems(self) -> list[str]:
         """Return what the test does otherwise than when it was recorded, as paragraphs. Ends the replay."""
-        if self.player is None or self._watched is None:
+        if self.player is None:
             return []
         self.player.end()
-        return list(self._watched.told())
+        return list(self.player.told())
 
 
 class _InMemory:
@@ -91,42 +85,29 @@ class _InMemory:
         """Nothing is on the way."""
 
 
-class _Watched:
-    """A player, and what it was asked for in place of what was recorded."""
+class _Watched(Player):
+    """A player that keeps what it was asked in place of what was recorded."""
 
-    def __init__(self, player: Player, tape: Tape) -> None:
-        self._player = player
-        self._crossings = {each.number: each for each in tape.crossings}
-        self._lock = threading.Lock()
+    def __init__(self, tape: Tape) -> None:
+        super().__init__(tape)
+        self._recorded = {each.number: each for each in tape.crossings}
+        self._asking = threading.Lock()
         self._given: dict[int, Mapping[str, Any]] = {}
         """The inputs of now, by the number of the crossing that has answered."""
-        self.sleep = player.sleep
 
-    def begin(
-        self,
-        kind: str,
-        name: str,
-        input: Mapping[str, Any],
-        *,
-        key: bytes | None = None,
-        frame: FrameType | None = None,
-    ) -> Pending:
-        """Ask the player."""
-        with self._lock:
-            known = len(self._player.report.drifts)
-            pending = self._player.begin(kind, name, input, key=key, frame=frame or sys._getframe(1))
-            for each in self._player.report.drifts[known:]:
+    def begin(self, asked: Asked) -> Played:
+        """Answer a crossing: see `Player`."""
+        with self._asking:
+            known = len(self.report.drifts)
+            pending = super().begin(asked)
+            for each in self.report.drifts[known:]:
                 if each.what == "drifted":
-                    self._given[each.number] = self._player.call_of(kind, name, input, key, frame).input
+                    self._given[each.number] = self.call_of(asked).input
         return pending
-
-    def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
-        """Ask the player."""
-        return self._player.read(kind, name, code, line, live)
 
     def told(self) -> Iterator[str]:
         """Yield what was other than recorded, each in a paragraph."""
-        report = self._player.report
+        report = self.report
         if report.refused is not None:
             yield report.refused
         changed = self._changed()
@@ -146,10 +127,10 @@ class _Watched:
         sent with each call is told once. A call of a fork that a patch has changed differs in nothing from that of a
         program with the same change."""
         found: dict[tuple[str, str, tuple[str, ...]], list[int]] = {}
-        for each in self._player.report.drifts:
+        for each in self.report.drifts:
             if each.what != "drifted":
                 continue
-            recorded, given = self._crossings.get(each.number), self._given.get(each.number)
+            recorded, given = self._recorded.get(each.number), self._given.get(each.number)
             lines = [each.difference]
             if recorded is not None and given is not None:
                 lines = changes_between(each.kind, recorded.input, given)

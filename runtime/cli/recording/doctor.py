@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,7 +51,7 @@ def doctor(
     found = examine(command, tell=note)
     uncovered = [each for each in found if not each.covered]
     if as_json:
-        print_json({"findings": [each.to_dict() for each in found], "uncovered": len(uncovered)})
+        print_json({"findings": [asdict(each) for each in found], "uncovered": len(uncovered)})
     else:
         _tell(found, len(uncovered))
     if (fail_on_findings and found) or (fail_on_uncovered and uncovered):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -127,7 +128,7 @@ def _show(runtime: Runtime, name: str, as_json: bool) -> None:
     totals = totals_of(steps)
     if as_json:
         about = {key: value for key, value in tape.about.items() if key != "environment"}
-        print_json({**_row(info), **totals.to_dict(), "about": about, "calls": [each.to_dict() for each in steps]})
+        print_json({**_row(info), **asdict(totals), "about": about, "calls": [asdict(each) for each in steps]})
         return
     reads = sum(len(each.reads) for each in tape.reads)
     started = tape.about.get("started_at")

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from greenroom.runtime.recording.tape.held.errors import held_error, raised_again
 from greenroom.runtime.recording.tape.held.values import give_back, hold, hold_loosely
+from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import Pending, Reel, active, inside, playing
 from greenroom.storage.common.logs import logger_of
 
@@ -60,7 +61,7 @@ def _recorded_events(take: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], A
         if reel is None:
             return await take(subscription)
         about = {"method": _EVENT, "subscription": str(subscription.subscription_id)}
-        pending = reel.begin("mcp", _EVENT, about, key=_EVENT.encode())
+        pending = reel.begin(Asked("mcp", _EVENT, about, _EVENT.encode()))
         if (outcome := pending.recorded) is not None:
             await until_cancelled(outcome)
             await pending.atick()
@@ -143,12 +144,8 @@ class _RecordedDispatcher:
         if reel is None:
             return await self._sent(method, params, opts, more)
         known, server = self._server()
-        pending = reel.begin(
-            "mcp",
-            _name_of(method, params, known),
-            _input_of(method, params, known),
-            key=_key_of(method, params, server),
-        )
+        name, input = _name_of(method, params, known), _input_of(method, params, known)
+        pending = reel.begin(Asked("mcp", name, input, _key_of(method, params, server)))
         if pending.recorded is not None:
             return await self._answer(reel, pending, method, params, opts)
         if pending.changed:

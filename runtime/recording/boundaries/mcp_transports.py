@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from greenroom.runtime.recording.tape.held.errors import raised_again
+from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import Pending, active, inside
 from greenroom.storage.errors import ReplayError
 
@@ -94,7 +95,8 @@ def _replace(factory: Any, transport: str, label: Callable[..., str]) -> None:
                 yield streams
             return
         name = label(*args, **kwargs)
-        pending = reel.begin("mcp", f"connect {name}", {"server": name, "method": "connect", "transport": transport})
+        about = {"server": name, "method": "connect", "transport": transport}
+        pending = reel.begin(Asked("mcp", f"connect {name}", about))
         recorded = pending.recorded
         _require_known(in_replay=recorded is not None)
         if recorded is not None:

@@ -23,7 +23,7 @@ def refuse_connections(report: Callable[[], Tally]) -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect" and _leaves(arguments[1]):
-            place = sites.place(sys._getframe(1))
+            place = sites.place()
             host, port = arguments[1][:2]
             peer = f"{host}:{port}"
             if peer not in told:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar, overload
 
 from greenroom.runtime.recording.tape.held.errors import held_error, raised_again
 from greenroom.runtime.recording.tape.held.values import give_back, hold, hold_loosely
+from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import Pending, Reel, active, inside
 from greenroom.storage.errors import ReplayError, ValidationError
 
@@ -114,7 +115,7 @@ class _Calls:
         if given and next(iter(given)) in _OWN:
             del given[next(iter(given))]
         plain = {name: hold_loosely(value) for name, value in given.items()}
-        pending = reel.begin("tool", self._name, {"arguments": plain})
+        pending = reel.begin(Asked("tool", self._name, {"arguments": plain}))
         if not pending.changed:
             return pending, (args, kwargs)
         if bound is None:

@@ -136,9 +136,9 @@ def base_of(data: Mapping[str, Any], sequence: int) -> Base | None:
     if found is None:
         return None
     if type(found) is not list or len(found) != 4 or not all(type(each) is int and each >= 0 for each in found):
-        raise IntegrityError(f"event {sequence} has a body that stands on none", sequence=sequence)
+        raise IntegrityError(f"event {sequence} has a body that is a delta against no body", sequence=sequence)
     if not 0 < found[0] < sequence:
-        raise IntegrityError(f"event {sequence} has a body that stands on a later one", sequence=sequence)
+        raise IntegrityError(f"event {sequence} has a body that is a delta against a later one", sequence=sequence)
     return Base(*found)
 
 

@@ -107,7 +107,8 @@ class Item(NamedTuple):
 
 
 class _Bodies:
-    """Puts bodies together, and remembers the newest, on which the next ones stand."""
+    """Restores the bodies of requests, which are journaled as deltas against earlier ones (see `base_of`). Keeps the
+    bodies that it restored last, because the next deltas are against those."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -126,10 +127,10 @@ class _Bodies:
                 self._kept.move_to_end(base.sequence)
                 break
             if len(above) > MAX_DEPTH:
-                raise IntegrityError(f"event {sequence} has a body that stands on too many others", sequence=sequence)
+                raise IntegrityError(f"event {sequence} has a body behind too many deltas", sequence=sequence)
             below = self._source.event(base.sequence)
             if below.type != RECORDING_CROSSING:
-                raise IntegrityError(f"event {sequence} has a body that stands on none", sequence=sequence)
+                raise IntegrityError(f"event {sequence} has a body that is a delta against no body", sequence=sequence)
             above.append((base.sequence, below))
             base = base_of(below.data, base.sequence)
         for at, each in reversed(above):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from greenroom.runtime.recording.tape.model import Crossing
+from greenroom.runtime.recording.tape.model import Asked, Crossing
 from greenroom.storage.errors import ValidationError
 
 from .answers import answer_of, format_of_crossing, patched_answer
@@ -83,7 +83,7 @@ def _try(patches: Sequence[Patch], steps: Sequence[Crossing], at: int) -> None:
 def _applies(patch: Patch, steps: Sequence[Crossing]) -> bool:
     changes = RequestChanges([patch])
     for each in steps:
-        changes(each.kind, each.name, each.input)
+        changes(Asked(each.kind, each.name, each.input))
         if changes.applied[patch.text]:
             return True
     return False

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from greenroom.runtime.recording.tape.model import Asked
 from greenroom.storage.errors import ValidationError
 
 from .bodies import request_of
@@ -27,7 +28,7 @@ class RequestChanges:
     arguments of a tool, are changed in the next call that they fit.
 
         changes = RequestChanges([parse('llm.temperature=0')])
-        changed = changes(kind, name, input)   # None: nothing changes
+        changed = changes(asked)   # None: nothing changes
     """
 
     def __init__(self, patches: Iterable[Patch]) -> None:
@@ -46,14 +47,14 @@ class RequestChanges:
             else:
                 self._once.append(each)
 
-    def __call__(self, kind: str, name: str, input: Input) -> dict[str, Any] | None:
+    def __call__(self, asked: Asked) -> dict[str, Any] | None:
         """Return the fields of the input of a call that change; None if none does. Raises ValidationError if a patch
         does not fit the call."""
-        if kind == "http":
-            return self._of_http(input)
-        return self._of_tool(kind, name, input)
+        if asked.kind == "http":
+            return self._of_http(asked.input)
+        return self._of_tool(asked.name, asked.input)
 
-    def _of_tool(self, kind: str, name: str, input: Input) -> dict[str, Any] | None:
+    def _of_tool(self, name: str, input: Input) -> dict[str, Any] | None:
         arguments = input.get("arguments")
         changed = arguments
         for patch in [each for each in self._once if each.root == "tool" and names_tool(name, str(each.path[0]))]:

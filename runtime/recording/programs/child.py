@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.runtime.recording.boundaries import install
 from greenroom.runtime.recording.boundaries.standard import process as processes
 from greenroom.runtime.recording.boundaries.standard.environment import credentials_read
-from greenroom.runtime.recording.tape import sites
 from greenroom.runtime.recording.tape.model import Tape
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import Reel, set_process_reel
@@ -42,7 +41,6 @@ __all__ = ["start"]
 def start(told: str) -> None:
     """Begin to record or to replay this process. `told` are the options, as JSON."""
     options = Options(**json.loads(told))
-    sites.set_own_packages(options.own)
     processes.record_results(options.processes)
     tape = read_spool(options.tape_file) if options.tape_file is not None else None
     child = _Child(options, os.environ.get(LINEAGE) or FIRST, tape)
@@ -88,8 +86,9 @@ class _Child:
                 reel = self._replay = self._fork(self._sink)
                 self._recorder = self._replay.recorder
             else:
-                most = 1 if self._is_further else None  # a pool ends its processes whenever it likes
-                reel = self._recorder = Recorder(self._sink, most_reads=most)
+                # a pool ends its processes whenever it likes
+                told = {"most_reads": 1} if self._is_further else {}
+                reel = self._recorder = Recorder(self._sink, **told)
             if self.lineage == FIRST:
                 self._sink.open()
         if not self._is_further:
@@ -107,7 +106,6 @@ class _Child:
         return Player(
             self._tape(),
             strict=options.strict,
-            patience=options.patience,
             process=number,
             claim=claim,
             sleep=options.sleep,
@@ -124,7 +122,6 @@ class _Child:
             changes=_changes(options),
             strict=options.strict,
             process=self._number(),
-            patience=options.patience,
         )
 
     def _tape(self) -> Tape:

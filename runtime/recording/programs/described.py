@@ -33,10 +33,6 @@ class Described:
     """Nanoseconds."""
     process: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything by name as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -47,10 +43,6 @@ class Totals:
     tokens: int = 0
     cost_microusd: int = 0
     failed: int = 0
-
-    def to_dict(self) -> dict[str, int]:
-        """Return everything by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def totals_of(steps: Iterable[Described]) -> Totals:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -208,5 +209,5 @@ def _run(
     shutil.rmtree(folder, ignore_errors=True)
     steps = in_order(tape_of(session).crossings)
     totals = totals_of(described(number, each) for number, each in enumerate(steps, 1))
-    session.update_metadata({TAG: {**totals.to_dict(), "exit_code": code}})
+    session.update_metadata({TAG: {**asdict(totals), "exit_code": code}})
     return code, totals

@@ -31,10 +31,6 @@ class Options:
     tape_file: str | None = None
     """What is replayed; of a fork, the part before it goes live."""
     strict: bool = False
-    patience: float = 10.0
-    """Seconds that an answer waits for its turn."""
-    own: list[str] = field(default_factory=list)
-    """Installed packages that are the program's own code too."""
     processes: bool = False
     """Whether results of `subprocess.run` are recorded, in place of the processes."""
     redact: list[str] = field(default_factory=list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from greenroom.runtime.recording.tape.model import Tape
 
@@ -50,10 +50,6 @@ class Finding:
     covered: bool
     what: str
     advice: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything by name as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(slots=True)

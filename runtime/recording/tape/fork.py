@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, Final, TypeVar
 
 from . import sites
 from .matching.calls import Call
-from .model import Crossing, Sink, Tape
+from .model import Asked, Crossing, Sink, Tape
 from .player import Played, Player
 from .recorder import Recorder
-from .reels import Pending
+from .reels import Pending, Reel
 
 __all__ = ["Changes", "ForkReel"]
 
 T = TypeVar("T")
 
-Changes = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any] | None]
-"""Returns the fields of the input of a live call that are to be other, of its kind, name and input; None: none is."""
+Changes = Callable[[Asked], Mapping[str, Any] | None]
+"""Returns the fields of the input of a live call that are to be other; None: none is."""
 
 _RUNNING_ON: Final = ("time.monotonic", "time.perf_counter", "time.process_time", "time.thread_time")
 """Clocks that have no meaning but their differences: after the fork they go on from where the recording left them."""
 
 
-class ForkReel:
+class ForkReel(Reel):
     """Answers the calls of a tape, which is that of the run up to the fork, and then goes on live.
 
     What is answered goes to the sink too, so that what the sink has is a recording of its own. As long as calls of the
@@ -45,11 +44,10 @@ class ForkReel:
         changes: Changes | None = None,
         strict: bool = False,
         process: int = 0,
-        patience: float = 10.0,
     ) -> None:
         """Make the reel of one process. `changes` says what live calls are made with, in place of what the program
         gives."""
-        self._player = Player(tape, strict=strict, process=process, patience=patience)
+        self._player = Player(tape, strict=strict, process=process)
         left = self._player.left()
         self._left = len(left)
         self._recorder = Recorder(
@@ -65,29 +63,20 @@ class ForkReel:
         self.live = 0
         """How many calls have gone live."""
 
-    def begin(
-        self,
-        kind: str,
-        name: str,
-        input: Mapping[str, Any],
-        *,
-        key: bytes | None = None,
-        frame: FrameType | None = None,
-    ) -> Pending:
+    def begin(self, asked: Asked) -> Pending:
         """Answer a crossing, or have it made live. Raises ReplayError if it fits none of those that the program has to
         make first."""
-        frame = frame if frame is not None else sys._getframe(1)
         if self._left:
-            call = self._player.call_of(kind, name, input, key, frame)
+            call = self._player.call_of(asked)
             played = self._answer(call)
             if played is not None:
                 return played
         with self._lock:
             self.live += 1
-            changed = self._changes(kind, name, input) if self._changes is not None else None
-        pending = self._recorder.begin(kind, name, input, key=key, frame=frame)
+            changed = self._changes(asked) if self._changes is not None else None
+        pending = self._recorder.begin(asked)
         if changed:
-            pending.change(changed, self._player.call_of(kind, name, input, key, frame).key)
+            pending.change(changed, self._player.call_of(asked).key)
         return pending
 
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:

@@ -60,7 +60,9 @@ _ATTRIBUTE: Final = "_greenroom_lane"
 
 
 def current() -> Lane:
-    """Return the lane of the running code."""
+    """Return the lane of the running code: that of its task, or else that of its thread. A worker thread that runs in
+    the context of another lane gets a lane named after both, unless a pool has told it whose work it does (see
+    `work`)."""
     lane = _here.get()
     if lane is not None and lane.thread == get_ident():
         return lane
@@ -69,7 +71,6 @@ def current() -> Lane:
         own = _of_thread.lane = _lane_of_thread(threading.current_thread())
     if lane is None or _of_thread.given:
         return own
-    # A worker thread, in the context of whoever asked for the work.
     lane = Lane(f"{lane.name}@{own.name}", owner=lane.owner)
     _here.set(lane)
     return lane

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgpack
 from blake3 import blake3
 
-__all__ = ["Crossing", "Reads", "Sink", "Tape", "in_order", "key_of", "type_name"]
+__all__ = ["Asked", "Crossing", "Reads", "Sink", "Tape", "in_order", "key_of", "type_name"]
 
 _KEY_LENGTH: Final = 16
+
+
+class Asked(NamedTuple):
+    """What a program asks at a boundary, as the boundary puts it to a reel: `kind`, `name` and `input` are those of the
+    `Crossing` that it becomes."""
+
+    kind: str
+    name: str
+    input: Mapping[str, Any]
+    key: bytes | None = None
+    """What identifies the input in a replay, if that is less than all of it: headers that change from run to run do
+    not count."""
 
 
 @dataclass(slots=True)
@@ -57,7 +69,7 @@ class Crossing:
     process: int = 0
     """0 is the program; the processes that it has started count from 1, in the order of their start."""
     key: bytes = b""
-    """A digest of what identifies the input in a replay (see `Reel.begin`); empty: all of the input does."""
+    """A digest of what identifies the input in a replay (see `Asked.key`); empty: all of the input does."""
 
 
 @dataclass(slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, TypeVar
 
+from .model import Asked
 from .recorder import Recorder
 from .reels import Pending, Reel
 
@@ -15,35 +15,28 @@ __all__ = ["NestedReel"]
 T = TypeVar("T")
 
 
-class NestedReel:
+class NestedReel(Reel):
     """Asks the reel around a recording first, and puts what comes of it on the tape of the recording too.
 
     So the outer tape has no gap where a program records a part of itself, and nothing goes live in a replay of it."""
 
     def __init__(self, outer: Reel, recorder: Recorder) -> None:
-        self.around: Reel = getattr(outer, "around", outer)
-        """The outermost reel, whose lanes the code runs in."""
         self._outer = outer
         self._recorder = recorder
 
     @property
     def sleep(self) -> float:
         """The part of its sleeps that the program sleeps."""
-        return float(getattr(self._outer, "sleep", 1.0))
+        return self._outer.sleep
 
-    def begin(
-        self,
-        kind: str,
-        name: str,
-        input: Mapping[str, Any],
-        *,
-        key: bytes | None = None,
-        frame: FrameType | None = None,
-    ) -> Pending:
+    @property
+    def outermost(self) -> Reel:
+        """The reel whose lanes the code runs in."""
+        return self._outer.outermost
+
+    def begin(self, asked: Asked) -> Pending:
         """Begin a crossing with both: see `Reel`."""
-        frame = frame if frame is not None else sys._getframe(1)
-        outer = self._outer.begin(kind, name, input, key=key, frame=frame)
-        return _Both(outer, self._recorder.begin(kind, name, input, key=key, frame=frame))
+        return _Both(self._outer.begin(asked), self._recorder.begin(asked))
 
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
         """Return the value that the outer reel has for a quick read, and put it on the tape."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Mapping
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, Final, TypeVar
 
 from greenroom.storage.errors import ReplayError, shown
@@ -15,7 +14,8 @@ from .matching.calls import Call, Calls, Claim, Found
 from .matching.difference import difference
 from .matching.order import Order
 from .matching.reads import MISSING, Values
-from .model import Crossing, Tape, key_of
+from .model import Asked, Crossing, Tape, key_of
+from .reels import Reel
 from .report import Drift, ReplayReport, Tally
 from .secrets.redacting import Redactor, redactor_of
 
@@ -28,7 +28,7 @@ _SLEEP: Final = 0.001
 """Sleeps are shortened all alike, so that what was to come first still does."""
 
 
-class Player:
+class Player(Reel):
     """Answers from the tape of one process. Safe for threads.
 
     ```python
@@ -66,7 +66,7 @@ class Player:
         `sleep` is the part of its sleeps that the program sleeps. `redactor` removes secrets from what is asked, by
         default by the rules that are kept with the recording. `answered` is called after each
         answer, and when the report has more."""
-        self.sleep = sleep
+        self._sleep = sleep
         self._answered = answered
         self.report = Tally()
         self.about = tape.about
@@ -88,29 +88,25 @@ class Player:
         self._lock = threading.RLock()
         self._ended = False
 
-    def begin(
-        self,
-        kind: str,
-        name: str,
-        input: Mapping[str, Any],
-        *,
-        key: bytes | None = None,
-        frame: FrameType | None = None,
-    ) -> Played:
+    @property
+    def sleep(self) -> float:
+        """The part of its sleeps that the program sleeps."""
+        return self._sleep
+
+    def begin(self, asked: Asked) -> Played:
         """Answer a crossing: see `Reel`. Raises ReplayError if nothing that was recorded fits."""
-        call = self.call_of(kind, name, input, key, frame if frame is not None else sys._getframe(1))
+        call = self.call_of(asked)
         found = self.take(call)
         if found is None:
             raise self.stop(call)
         return self.answer(call, found)
 
-    def call_of(
-        self, kind: str, name: str, input: Mapping[str, Any], key: bytes | None, frame: FrameType | None
-    ) -> Call:
+    def call_of(self, asked: Asked) -> Call:
         """Return what is looked for: what secrets were removed from is looked for without them."""
         if self._redactor is not None:
-            name, input, key = self._redactor.asked(kind, name, input, key)
-        return Call(kind, name, sites.place(frame), lanes.current().name, key_of(kind, name, input, key), input)
+            asked = self._redactor.asked(asked)
+        kind, name, input, _ = asked
+        return Call(kind, name, sites.place(), lanes.current().name, key_of(*asked), input)
 
     def take(self, call: Call, *, own_lane: bool = False) -> Found | None:
         """Return the crossing that answers a call, and use it up; None if there is none. Raises the ReplayError that

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns, time_ns
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, Final, TypeVar
 from weakref import WeakMethod, WeakSet
 
 from .lanes import current
-from .model import PATCHED, Crossing, Reads, Sink, key_of
+from .model import PATCHED, Asked, Crossing, Reads, Sink, key_of
+from .reels import Reel
 from .secrets.urls import REDACTED
 from .sites import place as place_from
 from .sites import place_of
@@ -25,7 +25,7 @@ _MOST_READS: Final = 4096
 """Reads that wait for the next crossing."""
 
 
-class Recorder:
+class Recorder(Reel):
     """Puts crossings and reads on a tape. Safe for threads and signal handlers.
 
     ```python
@@ -45,11 +45,11 @@ class Recorder:
         process: int = 0,
         after_number: int = 0,
         after_tick: int = 0,
-        most_reads: int | None = None,
+        most_reads: int = _MOST_READS,
     ) -> None:
         """Make a recorder for one process. `after_number` and `after_tick` are the last ones that are on the tape
         already, when a fork goes on with it. `most_reads` is how many reads wait for a crossing."""
-        self._most_reads = _MOST_READS if most_reads is None else most_reads
+        self._most_reads = most_reads
         self.failure: Exception | None = None
         """Why the recording ended early, if it did."""
         self._sink = sink
@@ -64,17 +64,10 @@ class Recorder:
         self._keeping = False
         self._open = True
 
-    def begin(
-        self,
-        kind: str,
-        name: str,
-        input: Mapping[str, Any],
-        *,
-        key: bytes | None = None,
-        frame: FrameType | None = None,
-    ) -> _Recording:
+    def begin(self, asked: Asked) -> _Recording:
         """Begin a crossing: see `Reel`."""
-        place = place_from(frame if frame is not None else sys._getframe(1))
+        kind, name, input, key = asked
+        place = place_from()
         with self._lock:
             self._number += 1
             self._not_kept += 1

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, Final, Protocol, TypeVar
 
 from . import lanes
+from .model import Asked
 
 __all__ = ["Pending", "Reel", "active", "inside", "playing", "scoped", "set_process_reel"]
 
@@ -47,23 +48,24 @@ class Pending(Protocol):
 class Reel(Protocol):
     """Records, or answers from what was recorded. Safe for threads."""
 
-    def begin(
-        self,
-        kind: str,
-        name: str,
-        input: Mapping[str, Any],
-        *,
-        key: bytes | None = None,
-        frame: FrameType | None = None,
-    ) -> Pending:
-        """Begin a crossing. `input` is as in `Crossing`. `key` is what identifies the input in a replay, if that is
-        less than all of it (headers that change from run to run do not count); `frame` is where the program was, if
-        not the nearest frame of the program's own code.
-
-        Raises ReplayError, in a replay, if nothing that was recorded fits."""
+    def begin(self, asked: Asked) -> Pending:
+        """Begin a crossing, at the nearest frame of the program's own code. Raises ReplayError, in a replay, if nothing
+        that was recorded fits."""
+        raise NotImplementedError
 
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
         """Return the value of a quick read, and put it on the tape; or the one that was recorded."""
+        raise NotImplementedError
+
+    @property
+    def sleep(self) -> float:
+        """The part of its sleeps that the program sleeps."""
+        return 1.0
+
+    @property
+    def outermost(self) -> Reel:
+        """The reel whose lanes the code runs in: this one, or the outermost of those around a nested recording."""
+        return self
 
 
 _UNSET: Final[Any] = object()
@@ -95,13 +97,13 @@ class _Playing:
     def __enter__(self) -> None:
         _leave_ended()
         owner = lanes.current().owner
-        around = getattr(self._reel, "around", self._reel)  # of a nested recording
+        outermost = self._reel.outermost
         self._left = False
         self._before = _innermost.get()
         self._reel_before = _scoped.get()
         self._lane_before = lanes.here()
-        if owner != id(around) and not (owner is None and around is _process):
-            lanes.enter(lanes.Lane("main", owner=id(around)))
+        if owner != id(outermost) and not (owner is None and outermost is _process):
+            lanes.enter(lanes.Lane("main", owner=id(outermost)))
         _scoped.set(self._reel)
         _innermost.set(self)
 

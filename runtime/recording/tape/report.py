@@ -8,7 +8,7 @@ import os
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 __all__ = ["Drift", "ReplayReport", "ReportFile", "Tally", "Told"]
@@ -46,7 +46,7 @@ class Drift:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything by name as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return asdict(self)
 
 
 @dataclass(slots=True)

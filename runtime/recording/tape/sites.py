@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ["function_of", "is_own", "is_own_file", "place", "place_is_own", "place_of", "set_own_packages"]
+__all__ = ["function_of", "is_own", "is_own_file", "place", "place_is_own", "place_of"]
 
 _MOST: Final = 50_000
 """Code objects that are remembered. A program that makes code without end makes them be looked at again."""
@@ -42,15 +41,7 @@ class _Code:
 
 
 _known: dict[int, _Code] = {}
-_own_packages: tuple[str, ...] = ()
 _start: Final = os.getcwd() if os.path.isdir(".") else "/"
-
-
-def set_own_packages(names: Iterable[str]) -> None:
-    """Say which installed packages are the program's own code too."""
-    global _own_packages
-    _own_packages = tuple(f"/{name.replace('.', '/')}" for name in names if name)
-    _known.clear()
 
 
 def is_own(code: CodeType) -> bool:
@@ -70,9 +61,10 @@ def place_of(code: CodeType, line: int) -> str:
     return found
 
 
-def place(frame: FrameType | None) -> str:
-    """Return the place of the nearest frame of the program's own code, from `frame` outwards. Code that a library runs
-    in a thread or task of its own has none: its outermost function stands for it, without a line."""
+def place() -> str:
+    """Return the place of the nearest frame of the program's own code. Code that a library runs in a thread or task of
+    its own has none: its outermost function stands for it, without a line."""
+    frame: FrameType | None = sys._getframe(1)
     get = _known.get
     outermost = None
     while frame is not None:
@@ -114,11 +106,7 @@ def is_own_file(path: str) -> bool:
     if path.startswith("<"):
         return path.startswith(_INTERACTIVE) or (path == "<string>" and sys.argv[:1] == ["-c"])
     whole = os.path.abspath(path)
-    for folder in _INSTALLED:
-        if folder in whole:
-            inner = "/" + whole.rpartition(folder)[2]
-            return any(inner.startswith((f"{own}/", f"{own}.py")) for own in _own_packages)
-    if whole.startswith(_STANDARD):
+    if whole.startswith(_STANDARD) or any(folder in whole for folder in _INSTALLED):
         return False
     rooms = ("runtime", "storage", "actors", "scripting")
     return not any(whole.startswith(os.path.join(_GREENROOM, room, "")) for room in rooms)

@@ -146,11 +146,6 @@ class SpoolReader:
                     found.append(record)
         return found
 
-    @property
-    def is_damaged(self) -> bool:
-        """Whether a frame was met whose checksum is wrong. What stands behind it is lost."""
-        return self._is_damaged
-
 
 def read_spool(path: str | os.PathLike[str]) -> Tape:
     """Return the tape in one spool."""

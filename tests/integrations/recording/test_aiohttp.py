@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import playing
 from greenroom.storage.errors import ReplayError
 
@@ -218,8 +219,8 @@ def test_websockets_pass_through_and_are_refused_in_a_replay() -> None:
 
 def test_a_fork_changes_what_is_sent(fake: FakeModels) -> None:
     class Forking(ListRecorder):
-        def begin(self, *args: Any, **kwargs: Any) -> Any:
-            made = super().begin(*args, **kwargs)
+        def begin(self, asked: Asked) -> Any:
+            made = super().begin(asked)
             made.changed = {"body": b"something longer", "url": f"{fake.url}/echo"}
             return made
 

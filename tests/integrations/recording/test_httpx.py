@@ -14,6 +14,7 @@ import httpx
 import httpx2
 import pytest
 
+from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import playing
 from greenroom.storage.errors import ReplayError
 
@@ -268,8 +269,8 @@ def test_a_call_that_the_program_cancelled_is_cancelled_again(fake: FakeModels, 
 
 def test_a_fork_changes_what_is_sent(fake: FakeModels, library: ModuleType) -> None:
     class Forking(ListRecorder):
-        def begin(self, *args: Any, **kwargs: Any) -> Any:
-            made = super().begin(*args, **kwargs)
+        def begin(self, asked: Asked) -> Any:
+            made = super().begin(asked)
             made.changed = {"body": b"something longer", "headers": [["X-New", "1"], ["Authorization", "[redacted]"]]}
             return made
 

@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server.mcpserver import MCPServer
 
 from greenroom.runtime.recording.boundaries.install import install
-from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
+from greenroom.runtime.recording.tape.model import Asked, Crossing, Reads, Tape
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
-from greenroom.runtime.recording.tape.reels import playing
+from greenroom.runtime.recording.tape.reels import Reel, playing
 from greenroom.storage.errors import ReplayError
 
 SERVERS = Path(__file__).with_name("mcp_servers.py")
@@ -286,7 +286,7 @@ def test_a_call_that_was_not_recorded_starts_no_server(tmp_path: Path) -> None:
     assert not started.exists()
 
 
-class Fork:
+class Fork(Reel):
     """Answers the first calls from a tape, and lets the others go live, as a fork does."""
 
     def __init__(self, tape: Tape, first: int) -> None:
@@ -295,12 +295,12 @@ class Fork:
         self.left = first
         self.live: list[str] = []
 
-    def begin(self, kind: str, name: str, input: Mapping[str, Any], **more: Any) -> Any:
+    def begin(self, asked: Asked) -> Any:
         self.left -= 1
         if self.left >= 0:
-            return self.player.begin(kind, name, input, **more)
-        self.live.append(name)
-        return self.recorder.begin(kind, name, input, **more)
+            return self.player.begin(asked)
+        self.live.append(asked.name)
+        return self.recorder.begin(asked)
 
     def read(self, *args: Any) -> Any:
         return self.recorder.read(*args)

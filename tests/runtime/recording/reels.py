@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, TypeVar
 
 import msgpack
 
 from greenroom.runtime.recording.tape.held.errors import held_error
-from greenroom.runtime.recording.tape.reels import playing
+from greenroom.runtime.recording.tape.model import Asked
+from greenroom.runtime.recording.tape.reels import Reel, playing
 from greenroom.storage.errors import ReplayError
 
 __all__ = ["ListPlayer", "ListRecorder", "Made", "playback", "recording"]
@@ -25,8 +26,8 @@ class Made:
     recorded: Mapping[str, Any] | None = None
     changed: Mapping[str, Any] | None = None
 
-    def __init__(self, kind: str, name: str, input: Mapping[str, Any], key: bytes | None) -> None:
-        self.kind, self.name, self.input, self.key = kind, name, input, key
+    def __init__(self, asked: Asked) -> None:
+        self.kind, self.name, self.input, self.key = asked
         self.ticks = 0
         self.outcome: dict[str, Any] = {}
 
@@ -47,20 +48,12 @@ class Made:
         self.finish({"error": held_error(error)})
 
 
-class ListRecorder:
+class ListRecorder(Reel):
     def __init__(self) -> None:
         self.made: list[Made] = []
 
-    def begin(
-        self,
-        kind: str,
-        name: str,
-        input: Mapping[str, Any],
-        *,
-        key: bytes | None = None,
-        frame: FrameType | None = None,
-    ) -> Made:
-        self.made.append(Made(kind, name, msgpack.unpackb(msgpack.packb(input)), key))
+    def begin(self, asked: Asked) -> Made:
+        self.made.append(Made(asked._replace(input=msgpack.unpackb(msgpack.packb(asked.input)))))
         return self.made[-1]
 
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
@@ -74,19 +67,11 @@ class ListPlayer(ListRecorder):
         for each in made:
             self.left[each.key].append(each)
 
-    def begin(
-        self,
-        kind: str,
-        name: str,
-        input: Mapping[str, Any],
-        *,
-        key: bytes | None = None,
-        frame: FrameType | None = None,
-    ) -> Made:
-        if not self.left[key]:
-            raise ReplayError(f"{name} has no recording left")
-        recorded = self.left[key].popleft()
-        made = super().begin(kind, name, input, key=key)
+    def begin(self, asked: Asked) -> Made:
+        if not self.left[asked.key]:
+            raise ReplayError(f"{asked.name} has no recording left")
+        recorded = self.left[asked.key].popleft()
+        made = super().begin(asked)
         made.recorded = recorded.outcome
         return made
 

@@ -154,7 +154,7 @@ class _Library:
         """Give a request its connection, or one on which the recorded bytes come in."""
         body = await self._read(req)
         asked = ask(req.method, str(req.url), req.headers.items(), body)
-        pending = reel.begin("http", asked.name, asked.input, key=asked.key)
+        pending = reel.begin(asked)
         if pending.recorded is not None:
             return await self._recorded_connection(pending, connector, req)
         if pending.changed is not None:

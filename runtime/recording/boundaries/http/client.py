@@ -59,8 +59,7 @@ def patch(module: ModuleType) -> None:
 
 def _send(reel: Reel, end: Any, conn: Any, message_body: Any, encode_chunked: bool) -> None:
     sent, body = read_body(message_body)
-    asked = ask(*_request_of(conn), sent)
-    pending = reel.begin("http", asked.name, asked.input, key=asked.key)
+    pending = reel.begin(ask(*_request_of(conn), sent))
     if pending.recorded is not None:
         _replay(pending, end, conn, body, encode_chunked)
         return

@@ -197,8 +197,7 @@ class _Library:
 
 
 def _begin(reel: Reel, request: Any, body: bytes) -> Pending:
-    asked = ask(request.method, str(request.url), request.headers.raw, body)
-    return reel.begin("http", asked.name, asked.input, key=asked.key)
+    return reel.begin(ask(request.method, str(request.url), request.headers.raw, body))
 
 
 class _Recording:

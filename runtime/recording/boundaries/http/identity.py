@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from ...tape.model import Asked
 from .secrets import REDACTED, clean_form, clean_headers, clean_multipart, clean_url
 
-__all__ = ["Asked", "ask", "changed_headers", "changed_url", "is_websocket"]
+__all__ = ["ask", "changed_headers", "changed_url", "is_websocket"]
 
 _BOUNDARY: Final = re.compile(r"boundary=\"?([^\";, ]+)", re.IGNORECASE)
 
 
-class Asked(NamedTuple):
-    """A request as it comes to a reel, without secrets."""
-
-    name: str
-    input: dict[str, Any]
-    key: bytes
-
-
 def ask(method: str, url: str, headers: Iterable[tuple[str | bytes, str | bytes]], body: bytes) -> Asked:
-    """Return a request as it comes to a reel.
+    """Return a request as it comes to a reel, without secrets.
 
     No header identifies it: they tell of the client, the moment, and who asks. The boundary of a multipart body is
     other in each run, so it does not count either."""
@@ -40,6 +33,7 @@ def ask(method: str, url: str, headers: Iterable[tuple[str | bytes, str | bytes]
             body = clean_multipart(body, boundary)
             identity = body.replace(boundary, b"boundary")
     return Asked(
+        "http",
         f"{method} {clean.name}",
         {"method": method, "url": clean.url, "headers": cleaned, "body": body},
         f"{method} {clean.identity}\n".encode("utf-8", "surrogatepass") + identity,

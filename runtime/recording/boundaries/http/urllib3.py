@@ -62,8 +62,7 @@ def _call(reel: Reel, make: Make, pool: Any, conn: Any, method: str, url: str, o
     sent, body = read_body(options.get("body"))
     options["body"] = body
     given = list((pool.headers if headers is None else headers).items())
-    asked = ask(method, _whole_url(pool, url), given, sent)
-    pending = reel.begin("http", asked.name, asked.input, key=asked.key)
+    pending = reel.begin(ask(method, _whole_url(pool, url), given, sent))
     if pending.recorded is not None:
         return _replayed(pending, make, pool, conn, method, url, options)
     if pending.changed is not None:

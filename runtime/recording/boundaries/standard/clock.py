@@ -139,7 +139,8 @@ class _Sleep(Read):
 
 
 def _shortened(seconds: Any) -> Any:
-    part = getattr(active(), "sleep", 1.0)
+    reel = active()
+    part = reel.sleep if reel is not None else 1.0
     if part == 1.0 or not isinstance(seconds, int | float) or seconds <= _SHORTEST:
         return seconds
     return max(seconds * part, _SHORTEST)

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from ...tape import sites
+from ...tape.model import Asked
 from ...tape.reels import active, inside
 
 __all__ = ["OURS", "patch_multiprocessing", "patch_subprocess", "record_results", "set_environment"]
@@ -127,12 +128,8 @@ def _recorded(run: Callable[..., Any], name: str, module: ModuleType) -> Callabl
         given = {key: value for key, value in kwargs.items() if key not in ("args", "cmd", "env", "stdin", "stdout")}
         words = command if isinstance(command, list | tuple) else str(command).split()[:1]
         first = os.path.basename(os.fsdecode(words[0])) if words else ""
-        pending = reel.begin(
-            "process",
-            f"{name} {first}",
-            {"arguments": hold_loosely(command), "options": hold_loosely(given)},
-            frame=sys._getframe(1),
-        )
+        input = {"arguments": hold_loosely(command), "options": hold_loosely(given)}
+        pending = reel.begin(Asked("process", f"{name} {first}", input))
         if pending.recorded is not None:
             pending.tick()
             return _given_back(pending.recorded, command, module)

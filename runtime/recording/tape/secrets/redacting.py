@@ -17,7 +17,7 @@ from typing import Any, Final
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
-from ..model import PATCHED, Crossing, Reads, key_of
+from ..model import PATCHED, Asked, Crossing, Reads, key_of
 from .writings import clean_writings
 
 __all__ = ["MARK", "REDACTED", "Redactor", "redactor_of"]
@@ -73,13 +73,12 @@ class Redactor:
             key = key_of(crossing.kind, name, given, _identity(crossing.kind, given))
         return replace(crossing, name=name, input=given, outcome=outcome, key=key)
 
-    def asked(
-        self, kind: str, name: str, given: Mapping[str, Any], key: bytes | None
-    ) -> tuple[str, Mapping[str, Any], bytes | None]:
-        """Return what a boundary asks in a replay as it was put on the tape: name, input, and what identifies it. The
-        secret itself does not: a replay may have another."""
+    def asked(self, asked: Asked) -> Asked:
+        """Return what a boundary asks in a replay as it was put on the tape. The secret itself does not identify it: a
+        replay may have another."""
+        kind, name, given, key = asked
         cleaned = self.input(given)
-        return self.text(name), cleaned, key if cleaned is given else _identity(kind, cleaned)
+        return Asked(kind, self.text(name), cleaned, key if cleaned is given else _identity(kind, cleaned))
 
     def input(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the input of a crossing without its secrets: the same object if it has none."""

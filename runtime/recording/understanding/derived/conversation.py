@@ -6,18 +6,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from greenroom.actors.messages.checks import MAX_NAME, MAX_ROLE
 from greenroom.actors.messages.conversation import AddMessage, AddMessages
+from greenroom.runtime.handles.session import Session, core_of
 from greenroom.runtime.ingest.records import Turn
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 
 from .marks import Said, said
 from .threads import Thread, marked, place_after, shared
-
-if TYPE_CHECKING:
-    from greenroom.runtime.handles.session import Session
 
 __all__ = ["Conversation", "as_message"]
 
@@ -78,7 +76,9 @@ class Conversation:
         turns = self.take(turns[there:])
         for begin in range(0, len(turns), _AT_ONCE):
             some = turns[begin : begin + _AT_ONCE]
-            added = self._session._reply(AddMessages([_message(each.turn, crossing, reply) for each in some]))
+            added = core_of(self._session).ask(
+                self._session.id, AddMessages([_message(each.turn, crossing, reply) for each in some])
+            )
             self._shown += [
                 _Shown(message.sequence, each, crossing, is_reply) for message, each in zip(added, some, strict=True)
             ]

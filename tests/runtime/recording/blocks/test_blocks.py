@@ -17,6 +17,7 @@ from greenroom.runtime import InvalidOperation, ReplayError, Runtime
 from greenroom.runtime.recording.boundaries.http import Exchange, Replayed
 from greenroom.runtime.recording.boundaries.tools import tool
 from greenroom.runtime.recording.journal.reading import tape_of
+from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import active
@@ -284,7 +285,7 @@ def test_what_is_larger_than_the_store_takes_is_left_out_and_the_recording_goes_
 def test_a_response_is_kept_up_to_a_limit_and_the_program_gets_all_of_it(url: str) -> None:
     sink = ListSink()
     recorder = Recorder(sink)
-    exchange = Exchange(recorder.begin("http", "GET https://host/", {}), 200, [])
+    exchange = Exchange(recorder.begin(Asked("http", "GET https://host/", {})), 200, [])
     block = bytes(1 << 20)
     for _ in range(130):
         exchange.chunk(block)
@@ -294,7 +295,7 @@ def test_a_response_is_kept_up_to_a_limit_and_the_program_gets_all_of_it(url: st
     assert 99 << 20 <= kept <= 100 << 20
     assert crossing.outcome["left_out"] == (130 << 20) - kept
     assert not crossing.outcome["complete"]
-    pending = Player(sink.tape).begin("http", "GET https://host/", {})
+    pending = Player(sink.tape).begin(Asked("http", "GET https://host/", {}))
     with pytest.raises(ReplayError, match="bytes of a recorded response are not known"):
         for _ in Replayed(pending, crossing.outcome):
             pass

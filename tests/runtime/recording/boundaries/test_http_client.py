@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime.recording.boundaries.http import client as boundary
+from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import playing
 from greenroom.storage.errors import ReplayError
 
@@ -144,8 +145,8 @@ def test_each_way_to_read(url: str, path: str, read: Callable[[Any], list[bytes]
 
 def test_a_fork_changes_what_is_sent(url: str) -> None:
     class Forking(ListRecorder):
-        def begin(self, *args: Any, **kwargs: Any) -> Any:
-            made = super().begin(*args, **kwargs)
+        def begin(self, asked: Asked) -> Any:
+            made = super().begin(asked)
             made.changed = {"body": b"something longer", "url": f"{url}/other"}
             return made
 

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.runtime.recording.boundaries.http import (
-    Asked,
     ask,
     changed_headers,
     changed_url,
@@ -17,6 +16,7 @@ from greenroom.runtime.recording.boundaries.http import (
     clean_url,
 )
 from greenroom.runtime.recording.tape.held.errors import held_error, raised_again
+from greenroom.runtime.recording.tape.model import Asked
 
 SECRET = "s3cr3t"
 

@@ -15,10 +15,10 @@ import pydantic
 import pytest
 
 from greenroom.runtime import ReplayError, tool
-from greenroom.runtime.recording.tape.model import Crossing, Reads, Tape
+from greenroom.runtime.recording.tape.model import Asked, Crossing, Reads, Tape
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
-from greenroom.runtime.recording.tape.reels import playing
+from greenroom.runtime.recording.tape.reels import Reel, playing
 
 runs: list[str] = []
 """What has really run."""
@@ -254,15 +254,15 @@ def test_a_call_that_timed_out_times_out_again() -> None:
     assert replayed(lambda: asyncio.run(call()), tape) == value == "timeout"
 
 
-class Forked:
+class Forked(Reel):
     """A reel that records, and changes what tools are called with as a fork does."""
 
     def __init__(self) -> None:
         self.recorder = Recorder(Taped())
         self.arguments: dict[str, Any] = {}
 
-    def begin(self, kind: str, name: str, input: Mapping[str, Any], **more: Any) -> Any:
-        return Changed(self.recorder.begin(kind, name, input, **more), {"arguments": self.arguments})
+    def begin(self, asked: Asked) -> Any:
+        return Changed(self.recorder.begin(asked), {"arguments": self.arguments})
 
     def read(self, *args: Any) -> Any:
         return self.recorder.read(*args)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from greenroom.runtime import Runtime
 from greenroom.runtime.recording.boundaries.tools import tool
+from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import active
 
 
@@ -28,7 +29,9 @@ def ask(number: int, history: list[str]) -> str:
     reel = active()
     assert reel is not None
     body = "\n".join(history).encode()
-    pending = reel.begin("http", "POST https://host/v1", {"method": "POST", "url": "https://host/v1", "body": body})
+    pending = reel.begin(
+        Asked("http", "POST https://host/v1", {"method": "POST", "url": "https://host/v1", "body": body})
+    )
     pending.tick()
     recorded = pending.recorded
     chunk: bytes = f"answer {number}".encode() if recorded is None else recorded["chunks"][0]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from greenroom.runtime import Runtime, ValidationError
 from greenroom.runtime.recording.journal.reading import tape_of
 from greenroom.runtime.recording.journal.writing import JournalSink
-from greenroom.runtime.recording.tape.model import Crossing, Reads, key_of
+from greenroom.runtime.recording.tape.model import Asked, Crossing, Reads, key_of
 from greenroom.runtime.recording.tape.secrets.redacting import Redactor, redactor_of
 
 from ..crossings import crossing
@@ -121,10 +121,10 @@ def test_a_replay_with_another_secret_asks_for_what_was_recorded(rt: Runtime, se
     redactor = redactor_of(tape.about)
     assert redactor is not None
     for kept, given in zip(tape.crossings, everywhere(f"sk-{'0' * 32}"), strict=True):
-        name, asked, key = redactor.asked(given.kind, given.name, given.input, None)
-        assert (name, asked) == (kept.name, kept.input)
+        asked = redactor.asked(Asked(given.kind, given.name, given.input))
+        assert (asked.name, asked.input) == (kept.name, kept.input)
         if given.input.get("body") != b"":
-            assert key_of(given.kind, name, asked, key) == kept.key
+            assert key_of(*asked) == kept.key
 
 
 def test_an_expression_that_is_the_secret_itself_is_not_kept(store_path: Path, secret: str) -> None:
@@ -197,7 +197,7 @@ def test_a_secret_is_one_however_it_is_written(how: str, body: bytes) -> None:
         assert b"ss" not in part
     assert cleaned.input["url"] == "https://host/?q=[redacted]&r=1"
     assert cleaned.name == "POST https://host/[redacted]"
-    assert redactor.asked("http", given.name, given.input, None)[1] == cleaned.input
+    assert redactor.asked(Asked("http", given.name, given.input)).input == cleaned.input
 
 
 def test_a_space_of_a_form_is_a_plus() -> None:

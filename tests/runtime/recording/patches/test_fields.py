@@ -15,7 +15,7 @@ from greenroom.runtime.recording.patches.fields import FIELDS, Field
 from greenroom.runtime.recording.patches.grammar import parse
 from greenroom.runtime.recording.patches.plan import Plan, plan
 from greenroom.runtime.recording.patches.requests import RequestChanges
-from greenroom.runtime.recording.tape.model import Crossing
+from greenroom.runtime.recording.tape.model import Asked, Crossing
 from greenroom.storage.errors import ValidationError
 
 from .recorded import ANTHROPIC, BEDROCK, CHAT, GEMINI, PROVIDERS, RESPONSES, Provider
@@ -39,7 +39,7 @@ def _planned(texts: Sequence[str], steps: list[Crossing], at: int) -> Plan:
 
 def _call(changes: RequestChanges, step: Crossing) -> Any:
     """Return the JSON that a call of a fork has, and where it goes."""
-    changed = changes(step.kind, step.name, step.input) or {}
+    changed = changes(Asked(step.kind, step.name, step.input)) or {}
     return json.loads(changed.get("body") or step.input["body"]), changed.get("url", step.input["url"])
 
 
@@ -60,7 +60,7 @@ def test_the_example_of_the_table_changes_what_it_says(field: Field, provider: P
         assert found.answer.input == before.input
         return
     changes = RequestChanges(found.requests)
-    changed = [changes(step.kind, step.name, step.input) for step in steps[at:]]
+    changed = [changes(Asked(step.kind, step.name, step.input)) for step in steps[at:]]
     assert any(changed)
     assert changes.applied[field.example] >= 1
 
@@ -179,10 +179,9 @@ def test_the_arguments_of_a_tool_of_the_program_are_changed_at_its_next_call() -
     steps = CHAT.steps()
     found = _planned(["tool.weather.arguments.city=Oslo"], steps, 0)
     changes = RequestChanges(found.requests)
-    assert changes("tool", "weather", {"arguments": {"city": "Rome", "unit": "C"}}) == {
-        "arguments": {"city": "Oslo", "unit": "C"}
-    }
-    assert changes("tool", "weather", {"arguments": {"city": "Rome"}}) is None
+    asked = Asked("tool", "weather", {"arguments": {"city": "Rome", "unit": "C"}})
+    assert changes(asked) == {"arguments": {"city": "Oslo", "unit": "C"}}
+    assert changes(asked) is None
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda each: each.name)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.runtime.recording.boundaries.install import install
-from greenroom.runtime.recording.tape.model import Crossing, Tape
+from greenroom.runtime.recording.tape.model import Asked, Crossing, Tape
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import active, playing
@@ -27,7 +27,7 @@ async def acall(name: str, pieces: int, turn: Callable[[str], Any]) -> list[int]
     """Call through a boundary that gives pieces. `turn` is waited for before each when it is recorded."""
     reel = active()
     assert reel is not None
-    pending = reel.begin("tool", name, {"pieces": pieces})
+    pending = reel.begin(Asked("tool", name, {"pieces": pieces}))
     got = []
     for piece in pending.recorded["value"] if pending.recorded is not None else range(pieces):
         if pending.recorded is None:
@@ -96,7 +96,7 @@ def test_a_thousand_tasks_get_their_answers_in_order() -> None:
 def call(name: str, before: threading.Event | None, after: threading.Event | None) -> str:
     reel = active()
     assert reel is not None
-    pending = reel.begin("tool", name, {})
+    pending = reel.begin(Asked("tool", name, {}))
     if pending.recorded is None and before is not None:
         assert before.wait(30)
     pending.tick()
@@ -155,7 +155,7 @@ def test_a_lane_that_does_something_else_is_waited_for_only_so_long() -> None:
 
     tape = Tape({"exit_code": 0}, [crossing(1, "main", 1, 4), crossing(2, "other", 2, 3)])
     player = Player(tape, patience=0.05)
-    pending = player.begin("tool", "call1", {})
+    pending = player.begin(Asked("tool", "call1", {}))
     pending.tick()
     assert pending.recorded == {"value": 1}
     assert [drift.what for drift in player.end().drifts] == ["moved", "order", "unused"]
@@ -167,8 +167,8 @@ def test_an_answer_that_the_program_dropped_holds_up_nobody() -> None:
 
     tape = Tape({"exit_code": 0}, [crossing(1, "main", 1, [5]), crossing(2, "other", 2, [3, 4])])
     player = Player(tape, patience=60)
-    first = player.begin("tool", "call1", {})
-    player.begin("tool", "call2", {}).tick()
+    first = player.begin(Asked("tool", "call1", {}))
+    player.begin(Asked("tool", "call2", {})).tick()
     first.tick()
     assert not player.report.order
 
@@ -198,11 +198,11 @@ def test_a_call_that_holds_its_event_loop_does_not_wait_for_other_tasks_of_it() 
         assert reel is not None
 
         async def waiting() -> None:
-            pending = reel.begin("tool", "a", {})
+            pending = reel.begin(Asked("tool", "a", {}))
             await pending.atick()
 
         async def holding() -> None:
-            reel.begin("tool", "b", {}).tick()
+            reel.begin(Asked("tool", "b", {})).tick()
 
         await asyncio.gather(waiting(), holding())
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
 import pytest
 
 from greenroom.runtime.recording.tape.held.errors import raised_again
+from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import Reel, active, inside, playing, set_process_reel
@@ -21,7 +23,7 @@ def call(name: str, arguments: Any, live: Any = None) -> Any:
     reel = active()
     if reel is None:
         return live()
-    pending = reel.begin("tool", name, {"arguments": arguments}, frame=sys._getframe(1))
+    pending = reel.begin(Asked("tool", name, {"arguments": arguments}))
     if pending.recorded is not None:
         pending.tick()
         if "error" in pending.recorded:
@@ -37,6 +39,9 @@ def call(name: str, arguments: Any, live: Any = None) -> Any:
     pending.tick()
     pending.finish({"value": value})
     return value
+
+
+call.__code__ = call.__code__.replace(co_filename=os.__file__)  # a library's: calls are placed where it is called
 
 
 def read(reel: Reel, name: str, live: Any) -> Any:

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from greenroom.runtime import Runtime, Session
+from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.recording.understanding.derived import understand
 from greenroom.runtime.recording.understanding.derived.calls import CallEvents
 
@@ -45,7 +46,7 @@ def die(path: str, session_id: str, step: int) -> None:
     """Understand a recording, in a process that kills itself after so many writes."""
     writes = {
         each.__code__
-        for each in (CallEvents._acting, Session._reply, Session.truncate_messages, Session.clear_messages)
+        for each in (CallEvents._acting, RuntimeCore.ask, Session.truncate_messages, Session.clear_messages)
     }
     seen = 0
 
