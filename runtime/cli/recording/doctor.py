@@ -33,10 +33,11 @@ def doctor(
     """Run a program twice, live, and name what made the two runs different: file and line, what it is, whether a
     recording covers it, and what to do.
 
-    Then the first run is replayed twice, offline: once as it was, and once with another hash seed. What a replay cannot
-    give the program in the same way is a source that no recording covers, such as a file that changes or a connection
-    of its own. Nothing is stored. What the program prints is compared and not shown; its model calls cost what they
-    cost.
+    Then the first run is replayed, offline: as it was, with another hash seed, and, if it has threads, with other
+    threads first. What a replay cannot give the program in the same way is a source that no recording covers, such as a
+    file that changes or a connection of its own. What was the same in all runs, but need not be elsewhere (files,
+    variables of the environment), is told too, and does not count. Nothing is stored. What the program prints is
+    compared and not shown; its model calls cost what they cost.
 
     Exit code 0: looked at. 1: the program failed. 3: found what --fail-on-… asks for.
 
@@ -47,26 +48,29 @@ def doctor(
     """
     from greenroom.runtime.recording.searching.examine import examine
 
-    note("two live runs and two replays: this takes as long as the program, twice")
+    note("two live runs, and up to three replays without waiting: this takes as long as the program, twice")
     found = examine(command, tell=note)
-    uncovered = [each for each in found if not each.covered]
+    differing = [each for each in found if each.differed]
+    uncovered = [each for each in differing if not each.covered]
     if as_json:
         print_json({"findings": [asdict(each) for each in found], "uncovered": len(uncovered)})
     else:
         _tell(found, len(uncovered))
-    if (fail_on_findings and found) or (fail_on_uncovered and uncovered):
+    if (fail_on_findings and differing) or (fail_on_uncovered and uncovered):
         raise typer.Exit(3)
 
 
 def _tell(found: Sequence[Finding], uncovered: int) -> None:
     for each in found:
-        style = "yellow" if each.covered else "red"
-        mark = "covered" if each.covered else "NOT COVERED"
+        style, mark = ("yellow", "covered") if each.covered else ("red", "NOT COVERED")
+        if not each.differed:
+            style, mark = "", "the same in all runs, covered" if each.covered else "the same in all runs, not covered"
         print_line(f"{each.place or '(no place)'}  {each.kind}  {mark}", style)
         print(one_line(f"    {each.what}" + (f"  ({each.times:,} times)" if each.times > 1 else "")))
         print(one_line(f"    {each.advice}"))
-    if not found:
+    differing = sum(each.differed for each in found)
+    if not differing:
         print("nothing made the two runs different, and a replay was the same")
         return
     told = f"{uncovered:,} not covered by a recording" if uncovered else "a recording covers them all"
-    print(f"{counted(len(found), 'source')} of nondeterminism: {told}")
+    print(f"{counted(differing, 'source')} of nondeterminism: {told}")

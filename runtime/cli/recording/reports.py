@@ -17,7 +17,7 @@ _MOST: Final = 10
 _WORDS: Final = {
     "drifted": "answered, though the call is not the recorded one",
     "missing": "not recorded",
-    "order": "handed over in another order",
+    "order": "made or answered in another order",
     "unused": "recorded, but not asked for",
     "output": "printed, and not what was printed when it was recorded",
     "moved": "made from another place of the program",

@@ -54,7 +54,7 @@ def start(told: str) -> None:
     if (watched := os.environ.get(WATCH)) is not None:
         from greenroom.runtime.recording.boundaries.watch import watch
 
-        watch(watched)
+        watch(watched, is_first=child.lineage == FIRST)
 
 
 class _Child:
@@ -110,6 +110,8 @@ class _Child:
             claim=claim,
             sleep=options.sleep,
             answered=self.write_report,
+            lenient=options.lenient,
+            stirred=options.stirred,
         )
 
     def _fork(self, sink: ProcessSink) -> ForkReel:

@@ -50,6 +50,8 @@ def run(
     processes: bool = False,
     redact: Sequence[str] = (),
     sleep: float = 0.001,
+    lenient: bool = False,
+    stirred: bool = False,
     changes: tuple[str, Any] | None = None,
     poll: Callable[[], None] | None = None,
     stdout: Any = None,
@@ -60,9 +62,10 @@ def run(
     Its input and output are the caller's. The processes put their spools, and the reports of a replay, into
     `spool_dir`, which must be there and empty. `tape_file` holds the tape that is replayed (see `write_tape`).
     `hash_seed` is what the hashes of texts are seeded with (the default: as on the tape, else PYTHONHASHSEED, else
-    any). `sleep` is the part of its sleeps that a replayed program sleeps. `changes` says what live calls of a fork are
-    made with: "module:function", and a JSON value that the function is given. `poll` is called every fifth of a second,
-    and once at the end.
+    any). `sleep` is the part of its sleeps that a replayed program sleeps. `lenient` has a replay go on where nothing
+    that was recorded fits; `stirred` has it delay threads, so that others come first. `changes` says what live calls of
+    a fork are made with: "module:function", and a JSON value that the function is given. `poll` is called every fifth
+    of a second, and once at the end.
 
     Raises ConfigurationError if the command cannot be started, if its Python has no greenroom, or if it was no Python
     that reads PYTHONPATH; ValidationError if it replays without a tape.
@@ -84,6 +87,8 @@ def run(
         processes=processes,
         redact=list(redact),
         sleep=sleep,
+        lenient=lenient,
+        stirred=stirred,
         changes=list(changes) if changes is not None else None,
     )
     environment[OPTIONS] = options.to_json()

@@ -35,6 +35,10 @@ class Options:
     """Whether results of `subprocess.run` are recorded, in place of the processes."""
     redact: list[str] = field(default_factory=list)
     """The rules by which secrets are removed before anything is put into a spool."""
+    lenient: bool = False
+    """Whether a replay answers what nothing recorded fits with what comes nearest, and goes on."""
+    stirred: bool = False
+    """Whether a replay delays threads, so that others come first."""
     sleep: float = 0.001
     """The part of its sleeps that a replayed program sleeps."""
     changes: list[Any] | None = None

@@ -92,8 +92,12 @@ def run_replay(
     hash_seed: str | None = None,
     output: Any = None,
     errors: Any = None,
+    environment: Mapping[str, str] | None = None,
+    lenient: bool = False,
+    stirred: bool = False,
 ) -> ProgramReplay:
-    """Run a program offline, answered from a tape. It needs no keys: what its clients ask for is stood in for."""
+    """Run a program offline, answered from a tape. It needs no keys: what its clients ask for is stood in for.
+    `lenient` and `stirred` are as `launch.run` takes them."""
     with tempfile.TemporaryDirectory(prefix="greenroom-replay-") as folder:
         tape_file = Path(folder) / "replay.tape"
         write_tape(tape_file, tape)
@@ -102,13 +106,15 @@ def run_replay(
             "replay",
             folder,
             tape_file=tape_file,
-            env={**os.environ, **stand_ins(os.environ, tape.crossings)},
+            env={**os.environ, **stand_ins(os.environ, tape.crossings), **(environment or {})},
             cwd=_directory(tape),
             hash_seed=hash_seed or _seed(tape),
             strict=strict,
             processes=bool(tape.about.get("processes")),
             stdout=output,
             stderr=errors,
+            lenient=lenient,
+            stirred=stirred,
         )
         report = read_report(folder)
     return ProgramReplay([*command], code, tape.about.get("exit_code"), report, digest_of(tape))

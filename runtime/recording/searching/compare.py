@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ _LONGEST: Final = 60
 @dataclass(frozen=True, slots=True)
 class Source:
     """A place of the program at which two runs got different things: what kind of boundary it is, what was called there
-    and how often, and an example of the difference. `kind` "order" is the order in which calls began."""
+    and how often, and an example of the difference. `kind` "order" is that in which calls began, or were answered."""
 
     kind: str
     name: str
@@ -31,7 +31,9 @@ def sources_between(a: Tape, b: Tape) -> list[Source]:
     found = [_source(kind, name, place, *values) for (kind, name, place), values in _differing(_reads(a), _reads(b))]
     answers = _differing(_answers(a.crossings), _answers(b.crossings))
     found += [_source(kind, name, place, *values) for (kind, name, place), values in answers]
-    order = _order(a.crossings, b.crossings)
+    order = _order(a.crossings, b.crossings, "begins", lambda each: each.began) or _order(
+        a.crossings, b.crossings, "is answered", lambda each: min(each.ticks, default=each.began)
+    )
     return [*found, order] if order is not None else found
 
 
@@ -83,11 +85,16 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _order(a: list[Crossing], b: list[Crossing]) -> Source | None:
-    """Return where calls began in another order, if the calls are the same."""
-    one, other = ([(each.name, each.place) for each in crossings] for crossings in (a, b))
+def _order(a: list[Crossing], b: list[Crossing], does: str, tick: Callable[[Crossing], int]) -> Source | None:
+    """Return where calls began, or were answered, in another order, if the calls are the same."""
+    one, other = (
+        [(each.name, each.place, each.key) for each in sorted(crossings, key=lambda each: (each.process, tick(each)))]
+        for crossings in (a, b)
+    )
     if one == other or sorted(one) != sorted(other):
         return None
     at = next(place for place, (x, y) in enumerate(zip(one, other, strict=True)) if x != y)
-    names = f"{one[at][0]} and {other[at][0]}"
-    return Source("order", "calls at the same time", one[at][1], len(one), f"call {at + 1} is {names}")
+    names = f"{one[at][0]} and {other[at][0]}" if one[at][0] != other[at][0] else f"{one[at][0]}, of other input"
+    return Source(
+        "order", "calls at the same time", one[at][1], len(one), f"the call that {does} as number {at + 1}: {names}"
+    )

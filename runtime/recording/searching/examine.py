@@ -23,7 +23,8 @@ _SEEDS: Final = ("1", "2")
 
 
 def examine(command: Sequence[str], *, tell: Callable[[str], None] = lambda _: None) -> list[Finding]:
-    """Return what makes a program run differently, what a recording does not cover first. Raises InvalidOperation if
+    """Return what makes a program run differently, what a recording does not cover first. Replays go on where nothing
+    that was recorded fits, so that what lies behind it is found too. Raises InvalidOperation if
     the program does not end well, because then its runs say little."""
     with tempfile.TemporaryDirectory(prefix="greenroom-doctor-") as folder:
         root = Path(folder)
@@ -31,11 +32,15 @@ def examine(command: Sequence[str], *, tell: Callable[[str], None] = lambda _: N
         one = _live(command, root / "one")
         tell("run 2 of 2, live")
         other = _live(command, root / "other")
-        tell("replay 1 of 2, offline")
+        tell("replay 1, offline")
         replayed = _replay(command, one, _SEEDS[0], root / "replayed")
-        tell("replay 2 of 2, offline, with another hash seed")
+        tell("replay 2, offline, with another hash seed")
         reseeded = _replay(command, one, _SEEDS[1], root / "reseeded")
-        return findings(one, other, replayed, reseeded)
+        stirred = None
+        if one.has_threads:
+            tell("replay 3, offline, with its threads delayed")
+            stirred = _replay(command, one, _SEEDS[0], root / "stirred", stirred=True)
+        return findings(one, other, replayed, reseeded, stirred)
 
 
 def _live(command: Sequence[str], folder: Path) -> Examined:
@@ -53,11 +58,25 @@ def _live(command: Sequence[str], folder: Path) -> Examined:
     return Examined(tape, printed, code, read_watched(watched))
 
 
-def _replay(command: Sequence[str], recorded: Examined, seed: str, folder: Path) -> Examined:
+def _replay(command: Sequence[str], recorded: Examined, seed: str, folder: Path, *, stirred: bool = False) -> Examined:
     folder.mkdir()
+    watched = str(folder / "watched")
     with open(folder / "output", "w+b") as output:
-        found = run_replay(recorded.tape, command, hash_seed=seed, output=output.fileno(), errors=subprocess.DEVNULL)
+        found = run_replay(
+            recorded.tape,
+            command,
+            hash_seed=seed,
+            output=output.fileno(),
+            errors=subprocess.DEVNULL,
+            environment={WATCH: watched},
+            lenient=True,
+            stirred=stirred,
+        )
         output.seek(0)
         printed = output.read()
-    drifts = [(each.place, each.difference or each.what) for each in found.report.drifts if each.what != "moved"]
-    return Examined(recorded.tape, printed, found.code, [], drifts, found.report.refused)
+    drifts = [
+        (each.place, f"{each.name}: {each.difference or each.what}")
+        for each in found.report.drifts
+        if each.what not in ("moved", "output")
+    ]
+    return Examined(recorded.tape, printed, found.code, read_watched(watched), drifts, found.report.refused)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping
 from types import CodeType
@@ -24,6 +25,10 @@ __all__ = ["Played", "Player"]
 T = TypeVar("T")
 
 _PATIENCE: Final = 10.0
+_STIR: Final = 0.005
+"""Seconds."""
+_STIRRED: Final = 8
+"""Threads in a row that are delayed by different times."""
 _SLEEP: Final = 0.001
 """Sleeps are shortened all alike, so that what was to come first still does."""
 
@@ -54,6 +59,8 @@ class Player(Reel):
         sleep: float = _SLEEP,
         redactor: Redactor | None = None,
         answered: Callable[[], None] | None = None,
+        lenient: bool = False,
+        stirred: bool = False,
     ) -> None:
         """Make a player. With `strict`, nothing is answered that was recorded for another input. `patience` is how many
         seconds an answer waits for others that came before it when they were recorded. `process` says whose part of a
@@ -64,8 +71,13 @@ class Player(Reel):
         of a pool does which work is not the same in each run.
 
         `sleep` is the part of its sleeps that the program sleeps. `redactor` removes secrets from what is asked, by
-        default by the rules that are kept with the recording. `answered` is called after each
-        answer, and when the report has more."""
+        default by the rules that are kept with the recording. `answered` is called after each answer, and when the
+        report has more. `lenient` answers what nothing fits with what comes nearest, even if it has answered already,
+        to find out what else a program does. `stirred` delays threads, those that come first the most, to find out
+        whether their order matters."""
+        self._lenient = lenient
+        self._stirred = stirred
+        self._stirs = itertools.count()
         self._sleep = sleep
         self._answered = answered
         self.report = Tally()
@@ -77,6 +89,8 @@ class Player(Reel):
         )
         self._calls = Calls(self._crossings, claim)
         self._elsewhere: Calls | None = None
+        self._others: list[Crossing] = []
+        self._last_of: dict[str, int] = {}
         if claim is not None:
             self._others = [each for each in tape.crossings if each.process not in (0, process)]
             self._elsewhere = Calls(self._others, claim)
@@ -98,6 +112,8 @@ class Player(Reel):
         call = self.call_of(asked)
         found = self.take(call)
         if found is None:
+            if self._lenient and (crossing := self._calls.nearest(call)) is not None:
+                return self._answer_again(call, crossing)
             raise self.stop(call)
         return self.answer(call, found)
 
@@ -151,9 +167,36 @@ class Player(Reel):
                 report.tell(self._drift(call, crossing, "moved", f"recorded at {crossing.place}"))
         else:
             report.tell(self._drift(call, crossing, "drifted", difference(crossing.input, call.input)))
+        self._tell_order(call, crossing)
         self._order.begin(found.at)
         self._tell_changed()
         return Played(self, found.at, crossing)
+
+    def _tell_order(self, call: Call, crossing: Crossing) -> None:
+        """Report a call that its thread or task made after another that it had made later when it was recorded."""
+        if crossing.lane != call.lane:
+            return
+        with self._lock:
+            last = self._last_of.get(call.lane, 0)
+            self._last_of[call.lane] = max(last, crossing.number)
+        if crossing.number < last:
+            self.report.tell(self._drift(call, crossing, "order", f"made after call {last}, and recorded before it"))
+
+    def _answer_again(self, call: Call, crossing: Crossing) -> Played:
+        """Answer a call that nothing recorded fits with a crossing that comes near, out of all order."""
+        self.report.tell(self._drift(call, crossing, "missing", difference(crossing.input, call.input)))
+        self._tell_changed()
+        return Played(self, len(self._crossings) + len(self._others), crossing)
+
+    @property
+    def stirs(self) -> bool:
+        """Whether threads are delayed."""
+        return self._stirred
+
+    def stir(self) -> None:
+        """Delay this thread, if threads are delayed: the first the most."""
+        if self._stirred and threading.current_thread() is not threading.main_thread():
+            threading.Event().wait(_STIR * (_STIRRED - next(self._stirs) % _STIRRED))
 
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
         """Return the recorded value of a quick read. One that was not recorded is reported, and gets a clock's last
@@ -262,6 +305,7 @@ class Played:
         """Wait until it is the turn of what the program gets next."""
         self._position += 1
         self._tell(self._player._order.wait(self._at, self._position))
+        self._player.stir()
 
     async def atick(self) -> None:
         """Do the same without holding the event loop."""

@@ -63,6 +63,15 @@ class Reel(Protocol):
         return 1.0
 
     @property
+    def stirs(self) -> bool:
+        """Whether threads are to be delayed, by `stir`, so that others come first."""
+        return False
+
+    def stir(self) -> None:
+        """Delay this thread, if threads are to be delayed."""
+        return
+
+    @property
     def outermost(self) -> Reel:
         """The reel whose lanes the code runs in: this one, or the outermost of those around a nested recording."""
         return self

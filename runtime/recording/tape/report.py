@@ -29,7 +29,7 @@ class Drift:
     =========  =====================================================================================================
     moved      the same call, made from another place of the program
     drifted    another call than the recorded one, from the same place: answered, with the difference
-    order      handed to the program in another order than when it was recorded
+    order      made by its thread or task, or handed to the program, in another order than when it was recorded
     missing    a read that was not recorded: the program got a value of now; or a call that nothing recorded fits
     unused     recorded, and not asked for
     output     what the program printed to stdout is not what it printed when it was recorded
@@ -60,7 +60,7 @@ class ReplayReport:
     drifted: int = 0
     """Calls that were answered by what was recorded for another call."""
     order: int = 0
-    """Times that something was handed over in another order than the recorded one."""
+    """Times that a call was made, or something was handed over, in another order than the recorded one."""
     missing: int = 0
     """Reads that were not recorded, and calls that nothing recorded fits."""
     unused: int = 0

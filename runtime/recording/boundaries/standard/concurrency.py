@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from types import ModuleType
+from sys import _getframe
+from types import FrameType, ModuleType
 from typing import Any, Final
 
 from ...tape import lanes
-from ...tape.reels import active, playing, scoped
+from ...tape.reels import Reel, active, playing, scoped
 
-__all__ = ["patch_futures", "patch_loops", "patch_threading", "patch_uvloop"]
+__all__ = ["patch_futures", "patch_loops", "patch_threading", "patch_uvloop", "watch_threads"]
 
 _PATCHED: Final = "__greenroom_original__"
+_told: Callable[[FrameType], None] | None = None
+"""What is told of each frame that starts a thread."""
+
+
+def watch_threads(tell: Callable[[FrameType], None]) -> None:
+    """Have each frame told that starts a thread."""
+    global _told
+    _told = tell
 
 
 def patch_threading(module: ModuleType) -> None:
@@ -23,8 +32,13 @@ def patch_threading(module: ModuleType) -> None:
 
     @wraps(start)
     def started(self: Any) -> None:
-        if active() is not None:
+        current = active()
+        if current is not None:
             lanes.started_by(lanes.current(), self)
+            if _told is not None:
+                _told(_getframe(1))
+            if current.stirs:
+                _stir(self, current)
             reel = scoped()
             if reel is not None and not _is_of_pool(self):
                 own_run = self.run
@@ -39,6 +53,18 @@ def patch_threading(module: ModuleType) -> None:
 
     setattr(started, _PATCHED, start)
     module.Thread.start = started
+
+
+def _stir(thread: Any, reel: Reel) -> None:
+    """Have a thread wait a while before it runs."""
+    own_run = thread.run
+
+    def run_stirred() -> None:
+        thread.__dict__.pop("run", None)
+        reel.stir()
+        own_run()
+
+    thread.run = run_stirred
 
 
 def _is_of_pool(thread: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from functools import wraps
 from sys import _getframe
 from types import FrameType, ModuleType
@@ -13,7 +14,7 @@ from ...tape.reels import active
 from ...tape.sites import is_own
 from .randomness import patch_urandom
 
-__all__ = ["HELD_BACK", "credentials_read", "patch_os"]
+__all__ = ["HELD_BACK", "credentials_read", "patch_os", "watch_copies"]
 
 HELD_BACK: Final = {"secret": True}
 """What stands on a tape for a value that may be a secret."""
@@ -52,6 +53,8 @@ def patch_os(module: ModuleType) -> None:
             frame = _calling(_getframe(1))
             if frame is not None:
                 _Copying.frame, _Copying.line = id(frame), frame.f_lineno
+                if _Copying.told is not None and is_own(frame.f_code):
+                    _Copying.told(frame)
         return iterate(self)
 
     @wraps(original)
@@ -98,6 +101,13 @@ class _Copying:
 
     frame = 0
     line = 0
+    told: Callable[[FrameType], None] | None = None
+    """What is told of each such frame of the program's own code."""
+
+
+def watch_copies(tell: Callable[[FrameType], None]) -> None:
+    """Have each frame of the program's own code told that goes through all of the environment."""
+    _Copying.told = tell
 
 
 def _held(original: Any, environment: Any, key: str) -> Any:

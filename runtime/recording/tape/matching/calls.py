@@ -102,6 +102,13 @@ class Calls:
                 return Found(at, True, not other_place)
         return None
 
+    def nearest(self, call: Call) -> Crossing | None:
+        """Return the crossing that comes nearest to a call that none fits, whether or not it has answered: of the same
+        name, from the same function if there is one. None if nothing of that name was recorded."""
+        same = [each for each in self._crossings if each.kind == call.kind and each.name == call.name]
+        near = [each for each in same if function_of(each.place) == function_of(call.place)]
+        return max(near or same, key=lambda each: each.number, default=None)
+
     def unused(self) -> list[Crossing]:
         """Return the crossings that no call has asked for."""
         return [crossing for crossing, used in zip(self._crossings, self._used, strict=True) if not used]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from greenroom.runtime.recording.boundaries.watch import Watched
 from greenroom.runtime.recording.searching.doctor import Examined, findings
 from greenroom.runtime.recording.tape.model import Reads, Tape
 
@@ -45,18 +46,22 @@ def test_what_only_another_hash_seed_changes_is_the_order_of_a_set() -> None:
 
 def test_files_count_if_they_changed_and_connections_always() -> None:
     place = "agent.py:3 in load"
-    one = _run(watched=[("file", "a\0001 1", place, 1), ("file", "b\0001 1", place, 1)])
+    one = _run(watched=Watched([("file", "a\0001 1", place, 1), ("file", "b\0001 1", place, 1)]))
     other = _run(
-        watched=[
-            ("file", "a\0001 1", place, 1),
-            ("file", "b\0002 2", place, 1),
-            ("network", "db:5432", place, 2),
-            ("process", "git", place, 1),
-        ]
+        watched=Watched(
+            [
+                ("file", "a\0001 1", place, 1),
+                ("file", "b\0002 2", place, 1),
+                ("network", "db:5432", place, 2),
+                ("process", "git", place, 1),
+            ]
+        )
     )
     found = findings(one, other, _run(), _run())
     assert [(each.kind, each.name, each.covered) for each in found] == [
         ("file", "b", False),
         ("network", "db:5432", False),
         ("subprocess", "git", False),
+        ("file", "a", False),
     ]
+    assert [each.differed for each in found] == [True, True, True, False]

@@ -37,6 +37,6 @@ def test_how_often_and_in_which_order_also_counts() -> None:
     one = _tape([_call(1, "a", 1), _call(2, "b", 1), _call(3, "b", 1)])
     other = _tape([_call(1, "b", 1), _call(2, "a", 1), _call(3, "b", 1)])
     (found,) = sources_between(one, other)
-    assert (found.kind, found.example) == ("order", "call 1 is a and b")
+    assert (found.kind, found.example) == ("order", "the call that begins as number 1: a and b")
     (found,) = sources_between(one, _tape([_call(1, "a", 1), _call(2, "b", 1)]))
     assert found.example == "2 in one run, 1 in the other"

@@ -368,3 +368,21 @@ def test_a_process_that_ends_at_once_reports_what_it_left_out(programs: Programs
     assert len(recorded.tape.crossings) == 3
     replayed = programs.run("replay", recorded.tape, command=[sys.executable, "agent.py", "2"])
     assert (replayed.code, replayed.report.exact, replayed.report.unused) == (4, 2, 1)
+
+
+def test_the_same_calls_in_another_order_are_no_exact_replay(programs: Programs) -> None:
+    text = """
+        @tool
+        def length(word):
+            return len(word)
+        for word in {}:
+            length(word)
+    """
+    programs.write(text.format("('a', 'b', 'c')"))
+    recorded = programs.run("record")
+    assert programs.run("replay", recorded.tape).report.is_exact
+    programs.write(text.format("('b', 'a', 'c')"))
+    report = programs.run("replay", recorded.tape).report
+    (drift,) = report.drifts
+    assert (report.exact, drift.what, drift.number) == (3, "order", 1)
+    assert drift.difference == "made after call 2, and recorded before it"
