@@ -13,18 +13,17 @@ from harness import MICRO, Bench, Measured, at_most, row, summarize
 _figures: dict[str, dict[str, list[float]]] = {}
 
 
-def _seconds(bench: Bench, what: str, side: str) -> list[float]:
-    """Return what a side adds to the program, round by round."""
+def _added(bench: Bench, what: str, side: str) -> Measured:
+    """Return what a side adds to the same work without a recording, and what reeltime adds: CPU time, round by
+    round."""
     if not _figures:
         _figures.update(bench.process("recorded.py", bench.directory()))
-    return [one - none for one, none in zip(_figures[what][side], _figures[what]["none"], strict=True)]
-
-
-def _added(bench: Bench, what: str, side: str) -> Measured:
-    none = statistics.median(_figures[what]["none"]) if _figures else 0.0
-    ours, theirs = _seconds(bench, what, side), _seconds(bench, what, "peer")
-    none = none or statistics.median(_figures[what]["none"])
-    return summarize(ours, theirs, "reeltime", note=f"added to {none / MICRO:,.2f} µs of the program's own")
+    rounds = _figures[what]
+    ours, theirs = (
+        [one - none for one, none in zip(rounds[each], rounds["none"], strict=True)] for each in (side, "peer")
+    )
+    none = statistics.median(rounds["none"])
+    return summarize(ours, theirs, "reeltime", note=f"CPU time, added to {none / MICRO:,.2f} µs unrecorded")
 
 
 if find_spec("httpx") and find_spec("reeltime"):

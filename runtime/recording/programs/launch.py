@@ -16,7 +16,7 @@ from time import time_ns
 from typing import Any, Final
 
 from greenroom.runtime.recording.tape.model import Tape
-from greenroom.runtime.recording.tape.report import Drift, ReplayReport, Tally
+from greenroom.runtime.recording.tape.report import Drift, ReplayReport, Tally, read_report_file
 from greenroom.runtime.recording.tape.spool import END, SpoolSink, SpoolWriter, read_spool
 from greenroom.storage.errors import ConfigurationError, ValidationError
 
@@ -118,7 +118,7 @@ def read_report(spool_dir: str | os.PathLike[str]) -> ReplayReport:
     """Return the report of a replay, of all processes together."""
     report = Tally()
     for path in sorted(Path(spool_dir).glob("*.report")):
-        report.add(json.loads(path.read_text("utf-8")))
+        report.add(read_report_file(path))
     if not Path(spool_dir, "0.report").exists():
         report.refused = report.refused or "the program left no report of its replay: is the disk of TMPDIR full?"
     return report

@@ -124,9 +124,7 @@ def key_of(kind: str, name: str, input: Mapping[str, Any], key: bytes | None = N
     the order of its fields."""
     if key is None:
         key = _pack(_ordered(input))
-    digest = blake3(f"{kind}\0{name}\0".encode("utf-8", "surrogatepass"))
-    digest.update(key)
-    return digest.digest(_KEY_LENGTH)
+    return blake3(f"{kind}\0{name}\0".encode("utf-8", "surrogatepass") + key).digest(_KEY_LENGTH)
 
 
 def _ordered(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from .model import Asked
 from .recorder import Recorder
-from .reels import Pending, Reel
+from .reels import Partial, Pending, Reel
 
 __all__ = ["NestedReel"]
 
@@ -69,10 +69,10 @@ class _Both:
         await self._outer.atick()
         self._inner.tick()
 
-    def watch(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
+    def watch(self, partial: Partial) -> None:
         """Have both know what the program has got, in case their recording ends first."""
-        self._outer.watch(so_far)
-        self._inner.watch(so_far)
+        self._outer.watch(partial)
+        self._inner.watch(partial)
 
     def finish(self, outcome: Mapping[str, Any]) -> None:
         """Put the crossing on both tapes."""

@@ -16,7 +16,7 @@ from .matching.difference import difference
 from .matching.order import Order
 from .matching.reads import MISSING, Values
 from .model import Asked, Crossing, Tape, key_of
-from .reels import Reel
+from .reels import Partial, Reel
 from .report import Drift, ReplayReport, Tally
 from .secrets.redacting import Redactor, redactor_of
 
@@ -312,7 +312,7 @@ class Played:
         self._position += 1
         self._tell(await self._player._order.wait_async(self._at, self._position))
 
-    def watch(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
+    def watch(self, partial: Partial) -> None:
         """Do nothing: it is on the tape."""
 
     def finish(self, outcome: Mapping[str, Any]) -> None:

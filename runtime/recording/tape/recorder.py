@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns, time_ns
 from types import CodeType
 from typing import Any, Final, TypeVar
-from weakref import WeakMethod, WeakSet
+from weakref import ref
 
 from .lanes import current
 from .model import PATCHED, Asked, Crossing, Reads, Sink, key_of
-from .reels import Reel
+from .reels import Partial, Reel
 from .secrets.urls import REDACTED
 from .sites import place as place_from
 from .sites import place_of
@@ -56,11 +57,11 @@ class Recorder(Reel):
         self._process = process
         self._number = after_number
         self._not_kept = 0
-        self._tick = after_tick
+        self._ticks = itertools.count(after_tick + 1)
         self._reads: list[tuple[str, str, str, str, Any]] = []
         self._lock = threading.RLock()
         self._waiting: deque[Crossing] = deque()
-        self._watched: WeakSet[_Recording] = WeakSet()
+        self._watched: set[_Recording] = set()
         self._keeping = False
         self._open = True
 
@@ -71,8 +72,7 @@ class Recorder(Reel):
         with self._lock:
             self._number += 1
             self._not_kept += 1
-            self._tick += 1
-            number, tick = self._number, self._tick
+            number, tick = self._number, next(self._ticks)
         crossing = Crossing(
             number,
             kind,
@@ -106,9 +106,7 @@ class Recorder(Reel):
 
     def next_tick(self) -> int:
         """Return the next tick."""
-        with self._lock:
-            self._tick += 1
-            return self._tick
+        return next(self._ticks)
 
     def keep(self, crossing: Crossing) -> None:
         """Hand a crossing to the sink, after the reads that came before it."""
@@ -176,7 +174,7 @@ class Recorder(Reel):
 class _Recording:
     """A crossing that is being recorded."""
 
-    __slots__ = ("__weakref__", "_crossing", "_recorder", "_since", "_so_far", "changed")
+    __slots__ = ("_crossing", "_partial", "_recorder", "_since", "changed")
 
     recorded: Mapping[str, Any] | None = None
 
@@ -184,7 +182,7 @@ class _Recording:
         self._recorder: Recorder | None = recorder
         self._crossing = crossing
         self.changed: Mapping[str, Any] | None = None
-        self._so_far: WeakMethod[Callable[[], Mapping[str, Any]]] | None = None
+        self._partial: ref[Partial] | None = None
         self._since = perf_counter_ns()
 
     def tick(self) -> None:
@@ -207,22 +205,24 @@ class _Recording:
         self._crossing.input = {**given, **changed, PATCHED: True}
         self._crossing.key = key
 
-    def watch(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
-        """Take the method that returns what the program has got, in case the recording ends first."""
+    def watch(self, partial: Partial) -> None:
+        """Take where the outcome is gathered, in case the recording ends first."""
         if self._recorder is not None:
-            self._so_far = WeakMethod(so_far)
+            self._partial = ref(partial)
             self._recorder._watched.add(self)
 
     def cut(self) -> None:
         """Put on the tape what the program has got, as the recording ends."""
-        so_far = self._so_far() if self._so_far is not None else None
-        if so_far is not None:
-            self.finish(so_far())
+        partial = self._partial() if self._partial is not None else None
+        if partial is not None:
+            self.finish(partial.so_far())
 
     def finish(self, outcome: Mapping[str, Any]) -> None:
         """Put the crossing on the tape. Only the first call counts."""
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
+            if self._partial is not None:
+                recorder._watched.discard(self)
             self._crossing.outcome = outcome
             self._crossing.duration = perf_counter_ns() - self._since
             recorder.keep(self._crossing)

@@ -12,9 +12,16 @@ from typing import Any, Final, Protocol, TypeVar
 from . import lanes
 from .model import Asked
 
-__all__ = ["Pending", "Reel", "active", "inside", "playing", "scoped", "set_process_reel"]
+__all__ = ["Partial", "Pending", "Reel", "active", "inside", "playing", "scoped", "set_process_reel"]
 
 T = TypeVar("T")
+
+
+class Partial(Protocol):
+    """Gathers an outcome that comes bit by bit."""
+
+    def so_far(self) -> Mapping[str, Any]:
+        """Return the outcome as far as the program has got it."""
 
 
 class Pending(Protocol):
@@ -34,9 +41,9 @@ class Pending(Protocol):
     async def atick(self) -> None:
         """Do the same without holding the event loop."""
 
-    def watch(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
-        """Say which method returns what the program has got of an outcome that comes bit by bit: that is what stands on
-        the tape if the recording ends first."""
+    def watch(self, partial: Partial) -> None:
+        """Say where an outcome that comes bit by bit is gathered: what the program has got of it is put on the tape if
+        the recording ends first. It is held weakly."""
 
     def finish(self, outcome: Mapping[str, Any]) -> None:
         """Put the crossing on the tape with its outcome. When this returns, a crash loses it no more."""

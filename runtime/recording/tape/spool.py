@@ -19,6 +19,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, Final
 from zlib import crc32
 
@@ -45,9 +46,13 @@ _MAGIC: Final = b"GRSPOOL1"
 _HEAD: Final = struct.Struct("<II")
 _LARGEST: Final = (1 << 32) - 1
 _FIELDS: Final = tuple(each.name for each in fields(Crossing))
+_fields_of: Final = attrgetter(*_FIELDS)
 _HELD: Final = 256 << 10
 """Bytes of reads that wait for a crossing."""
 _CHUNK: Final = 4 << 20
+
+_packer: Final = msgpack.Packer(unicode_errors="surrogatepass", strict_types=True)
+"""One for all threads: of plain values it runs no Python code, and so holds the GIL from start to end."""
 
 END: Final = "end.spool"
 """The file in which the launcher says how the program ended."""
@@ -205,7 +210,7 @@ def write_tape(path: str | os.PathLike[str], tape: Tape) -> None:
 
 def frame_of_crossing(crossing: Crossing) -> bytes:
     """Return the frame of a crossing."""
-    return _framed(["crossing", *[getattr(crossing, name) for name in _FIELDS]])
+    return _framed(["crossing", *_fields_of(crossing)])
 
 
 def frame_of_reads(reads: Reads) -> bytes:
@@ -213,7 +218,7 @@ def frame_of_reads(reads: Reads) -> bytes:
     texts: dict[str, int] = {}
     number = texts.setdefault
     packed = [
-        (number(kind, len(texts)), number(name, len(texts)), number(place, len(texts)), number(lane, len(texts)), value)
+        [number(kind, len(texts)), number(name, len(texts)), number(place, len(texts)), number(lane, len(texts)), value]
         for kind, name, place, lane, value in reads.reads
     ]
     return _framed(["reads", reads.process, list(texts), packed])
@@ -239,7 +244,11 @@ def _tape(records: Iterable[Record]) -> Tape:
 
 
 def _framed(payload: list[Any]) -> bytes:
-    packed: bytes = msgpack.packb(payload, default=type_name, unicode_errors="surrogatepass")
+    packed: bytes
+    try:
+        packed = _packer.pack(payload)
+    except TypeError:  # what no tape can hold
+        packed = msgpack.packb(payload, default=type_name, unicode_errors="surrogatepass")
     if len(packed) > _LARGEST:
         raise IntegrityError(f"a call of {len(packed)} bytes is too large for a recording: 4 GiB is the most")
     return _HEAD.pack(len(packed), crc32(packed)) + packed
@@ -260,6 +269,6 @@ def _record(payload: bytes) -> Record | None:
 
 
 def _write(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
+    written = os.write(file, data)
+    while written < len(data):
+        written += os.write(file, memoryview(data)[written:])

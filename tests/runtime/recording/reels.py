@@ -12,7 +12,7 @@ import msgpack
 
 from greenroom.runtime.recording.tape.held.errors import held_error
 from greenroom.runtime.recording.tape.model import Asked
-from greenroom.runtime.recording.tape.reels import Reel, playing
+from greenroom.runtime.recording.tape.reels import Partial, Reel, playing
 from greenroom.storage.errors import ReplayError
 
 __all__ = ["ListPlayer", "ListRecorder", "Made", "playback", "recording"]
@@ -37,7 +37,7 @@ class Made:
     async def atick(self) -> None:
         self.ticks += 1
 
-    def watch(self, so_far: Callable[[], Mapping[str, Any]]) -> None:
+    def watch(self, partial: Partial) -> None:
         """Ends with the program here."""
 
     def finish(self, outcome: Mapping[str, Any]) -> None:

@@ -54,7 +54,7 @@ class Exchange:
         self._gaps: list[int] = []
         self._last = perf_counter_ns()
         self.over = False
-        pending.watch(self.so_far)
+        pending.watch(self)
         _open[id(self)] = ref(self)
 
     @property

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from greenroom.runtime.recording.tape.report import ReportFile, Tally
+from greenroom.runtime.recording.tape.report import Drift, ReportFile, Tally, read_report_file
 
 from .programs import Programs
 
@@ -72,5 +71,23 @@ def test_reports_that_are_written_at_once_are_whole(tmp_path: Path) -> None:
         each.start()
     for each in threads:
         each.join()
-    assert os.listdir(tmp_path) == ["0.report"]
-    assert json.loads((tmp_path / "0.report").read_text())["unused"] == 2
+    assert sorted(os.listdir(tmp_path)) == ["0.report", "0.report.counts"]
+    assert read_report_file(tmp_path / "0.report")["unused"] == 2
+
+
+def test_what_is_written_with_an_answer_is_read_without_an_end(tmp_path: Path) -> None:
+    path, report = str(tmp_path / "0.report"), Tally()
+    file = ReportFile(path)
+    for at in range(1, 1100):
+        report.exact += 1
+        if at % 10 == 0:
+            report.tell(Drift("tool", "number", "agent.py:3", at, "drifted", "1 → 2"))
+        file.write(report, waiting=1100 - at)
+        found = read_report_file(path)
+        assert (found["exact"], found["drifted"], found["unused"]) == (at, at // 10, 1100 - at)
+        assert [each["number"] for each in found["drifts"]] == [10 * each for each in range(1, min(20, at // 10) + 1)]
+    report.refused = "stopped"
+    file.write(report)
+    assert read_report_file(path)["refused"] == "stopped"
+    file.write(report, is_last=True)
+    assert read_report_file(path) == report.to_dict()
