@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 PYTEST_ARGS ?= -n 2 --dist worksteal
 SOURCES := $(shell find storage actors runtime scripting examples/demo -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench soak format clean
 
 # The environment holds the built wheel, as users get it. What the tests need besides comes only when they are to run.
 $(WHEEL): pyproject.toml setup.py README.md $(SOURCES)
@@ -58,6 +58,12 @@ ifneq ($(PEERS),)
 	@$(BENCH)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/*.whl
 endif
 	@$(BENCH)/python perf/bench.py $(BENCH_ARGS)
+
+# So many seconds of sessions that come, work and go, in which nothing may grow.
+SOAK ?= 120
+
+soak: $(STAMP)
+	@$(BIN)/python perf/soak.py --seconds $(SOAK)
 
 format: $(STAMP)
 	@$(BIN)/ruff format .
