@@ -15,6 +15,7 @@ printed, and the median of its ratios to greenroom's in the same round. `Row.siz
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -55,15 +56,20 @@ def _seconds(call: Callable[[], object] | Many, times: int) -> float:
     return (time.perf_counter() - begun) / times
 
 
-def measured(row: Row) -> dict[str, list[float]]:
-    """Return the seconds of one call by each side in each round; sides take turns."""
+def measured(row: Row, *, brief: float = math.inf, most: int = 2000) -> dict[str, list[float]]:
+    """Return the seconds of one call by each side in each round; sides take turns. A round has at most so many calls.
+    Work that takes longer than `brief` seconds on some side is done once."""
     if row.sizes:
         return {side: [float(size)] for side, size in row.sizes.items()}
+    gc.collect()
+    # The first call opens what the others find open.
+    firsts = {side: _seconds(call, 1) for side, call in row.sides.items()}
+    if max(firsts.values()) > brief:
+        return {side: [once] for side, once in firsts.items()}
     times = {}
     for side, call in row.sides.items():
-        _seconds(call, 1)  # the first call opens what the others find open
         once = _seconds(call, 20 if isinstance(call, Many) else 1)
-        times[side] = max(1, min(2000, int(ROUND_SECONDS / max(once, 1e-7))))
+        times[side] = max(1, min(most, int(ROUND_SECONDS / max(once, 1e-7))))
     taken: dict[str, list[float]] = {side: [] for side in row.sides}
     gc.collect()
     order = list(row.sides)
