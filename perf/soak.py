@@ -59,6 +59,7 @@ class Margin:
 MARGINS: Final = {
     "memory": Margin(0.05, 2 << 20),
     "objects": Margin(0.005, 200),
+    "blocks of Python": Margin(0.005, 1000),
     "threads": Margin(0, 2),
     "files": Margin(0, 16),
     "disk": Margin(0.2, WRITE_BUFFERS),
@@ -215,6 +216,7 @@ def sampled(store: Path) -> dict[str, float]:
     return {
         "memory": status("VmRSS"),
         "objects": len(gc.get_objects()),
+        "blocks of Python": sys.getallocatedblocks(),
         "threads": threading.active_count(),
         "files": len(list(Path("/proc/self/fd").iterdir())),
         "disk": sum(sizes.values()),
@@ -267,7 +269,7 @@ def printed(report: dict[str, Any]) -> str:
     """Return the report as Markdown."""
     lines = ["| what | second quarter | last quarter, or most | allowed | |", "| --- | ---: | ---: | ---: | --- |"]
     for what, each in report["verdicts"].items():
-        is_size = what not in ("objects", "threads", "files")
+        is_size = what not in ("objects", "blocks of Python", "threads", "files")
         cells = [
             "" if name not in each else shown(each[name], is_size=True) if is_size else f"{each[name]:,.0f}"
             for name in ("second", "last", "allowed")
