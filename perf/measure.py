@@ -25,6 +25,7 @@ from typing import Final
 
 __all__ = ["Many", "Row", "measured", "ratio_shown", "shown", "size_of", "table"]
 
+Clock = Callable[[], float]
 ROUNDS: Final = 9
 ROUND_SECONDS: Final = 0.05
 
@@ -46,36 +47,38 @@ class Row:
     """Bytes of each side, where the row is about size."""
 
 
-def _seconds(call: Callable[[], object] | Many, times: int) -> float:
-    begun = time.perf_counter()
+def _seconds(call: Callable[[], object] | Many, times: int, clock: Clock = time.perf_counter) -> float:
+    begun = clock()
     if isinstance(call, Many):
         call.run(times)
     else:
         for _ in range(times):
             call()
-    return (time.perf_counter() - begun) / times
+    return (clock() - begun) / times
 
 
-def measured(row: Row, *, brief: float = math.inf, most: int = 2000) -> dict[str, list[float]]:
+def measured(
+    row: Row, *, brief: float = math.inf, most: int = 2000, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
     """Return the seconds of one call by each side in each round; sides take turns. A round has at most so many calls.
     Work that takes longer than `brief` seconds on some side is done once."""
     if row.sizes:
         return {side: [float(size)] for side, size in row.sizes.items()}
     gc.collect()
     # The first call opens what the others find open.
-    firsts = {side: _seconds(call, 1) for side, call in row.sides.items()}
+    firsts = {side: _seconds(call, 1, clock) for side, call in row.sides.items()}
     if max(firsts.values()) > brief:
         return {side: [once] for side, once in firsts.items()}
     times = {}
     for side, call in row.sides.items():
-        once = _seconds(call, 20 if isinstance(call, Many) else 1)
+        once = _seconds(call, 20 if isinstance(call, Many) else 1, clock)
         times[side] = max(1, min(most, int(ROUND_SECONDS / max(once, 1e-7))))
     taken: dict[str, list[float]] = {side: [] for side in row.sides}
     gc.collect()
     order = list(row.sides)
     for _ in range(ROUNDS):
         for side in order:
-            taken[side].append(_seconds(row.sides[side], times[side]))
+            taken[side].append(_seconds(row.sides[side], times[side], clock))
         order.append(order.pop(0))  # none always inherits the aftermath of the same other
     return taken
 

@@ -1,10 +1,14 @@
-"""A table of growth: a store of each size, the operations on them in turns, and how their time grows."""
+"""A table of growth: a store of each size, the operations on them in turns, and how their time grows.
+
+The time is that of the processor, of all threads: what else the machine does would otherwise hide what grows.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +90,12 @@ def grown(table: Table, sizes: Sequence[int], folder: Path, tell: Callable[[str]
         for name, operation in table.operations.items():
             tell(f"{table.name}: {name}")
             known = operation if isinstance(operation, Operation) else Operation(operation)
-            rounds = measured(Row(name, {str(each.count): known.make(each) for each in stands}), brief=BRIEF, most=MOST)
+            rounds = measured(
+                Row(name, {str(each.count): known.make(each) for each in stands}),
+                brief=BRIEF,
+                most=MOST,
+                clock=time.process_time,
+            )
             seconds = {int(count): statistics.median(taken) for count, taken in rounds.items()}
             first, *_, last = rounds.values()
             ratio = statistics.median(b / a for a, b in zip(first, last, strict=True))

@@ -99,7 +99,8 @@ class Aggregation:
         """Read and add these sessions. Count damaged sessions separately; skip sessions that were deleted meanwhile."""
         for number, (session, row) in enumerate(sessions, 1):
             try:
-                self._add(session_id_of(session), facts_of(store, session, row, self._window, self._bucket))
+                facts = facts_of(store, session, row, self._window, self._bucket, if_active=True)
+                self._add(session_id_of(session), facts)
             except (IntegrityError, SchemaTooNew):
                 self.damaged(session)
             except SessionNotFound:

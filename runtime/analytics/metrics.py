@@ -197,7 +197,7 @@ class SessionMetrics(Figures):
 class Facts:
     """The facts read of one session: its row, its state now, and the tally of its events.
 
-    seconds: how long the session has existed within the window.
+    seconds: how long the session has existed within the window. state_bytes is 0 if it was not read.
     """
 
     row: SessionRow
@@ -209,13 +209,17 @@ class Facts:
     tally: Tally
 
 
-def facts_of(store: ArtifactStore, session: bytes, row: SessionRow, window: Window, bucket: float) -> Facts:
-    """Read a session's facts. Raises IntegrityError or SchemaTooNew if its journal cannot be read, SessionNotFound
-    if it was deleted."""
-    return store.journal.settled(session, lambda: _facts_of(store, session, row, window, bucket))
+def facts_of(
+    store: ArtifactStore, session: bytes, row: SessionRow, window: Window, bucket: float, *, if_active: bool = False
+) -> Facts:
+    """Read a session's facts; with `if_active` its state only if it has events within the window. Raises IntegrityError
+    or SchemaTooNew if its journal cannot be read, SessionNotFound if it was deleted."""
+    return store.journal.settled(session, lambda: _facts_of(store, session, row, window, bucket, if_active))
 
 
-def _facts_of(store: ArtifactStore, session: bytes, row: SessionRow, window: Window, bucket: float) -> Facts:
+def _facts_of(
+    store: ArtifactStore, session: bytes, row: SessionRow, window: Window, bucket: float, if_active: bool
+) -> Facts:
     info = store.catalog.info_of(session, row)
     updated = nanoseconds(info.updated_at)
     if row.created_at < window.high and updated >= window.low:
@@ -223,13 +227,14 @@ def _facts_of(store: ArtifactStore, session: bytes, row: SessionRow, window: Win
     else:
         tally = Tally(bucket)
     begin, end = max(row.created_at, window.low), min(row.ended_at or updated, window.high)
-    state = load_state(store, session_id_of(session))[0]
+    needed = tally.events or not if_active
+    state_bytes = len(load_state(store, session_id_of(session))[0].encode()) if needed else 0
     return Facts(
         row,
         info.duration,
         info.artifact_count,
         info.total_artifact_size,
-        len(state.encode()),
+        state_bytes,
         max(0, end - begin) / _SECOND,
         tally,
     )

@@ -367,8 +367,9 @@ class Events:
 
         Criteria: session_id, type (a pattern), correlation_id, causation_id, root_id, source, tags (all of them),
         after, before (times), limit, offset. Give a session or one of the three ids to read only the events found
-        there; otherwise every journal is read. Raises ValidationError, SessionNotFound; for code that acts for a
-        session also ResourceLimitExceeded, for events whose values take more than 32 MiB together.
+        there; otherwise the journals of all sessions with events since `after` are read. Raises ValidationError,
+        SessionNotFound; for code that acts for a session also ResourceLimitExceeded, for events whose values take more
+        than 32 MiB together.
         """
         query = self._checked(criteria)
         return self._search.page(query, self._visible(), self._most_bytes())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
-from greenroom.storage.codec.keys import after_prefix, is_session_id, session_bytes, session_id_of
+from greenroom.storage.codec.keys import INDEX_UPDATED, after_prefix, is_session_id, session_bytes, session_id_of
 from greenroom.storage.common.metering import ROW, counted, going_on, hold
 from greenroom.storage.common.page import Page
+from greenroom.storage.common.times import SECOND
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Engine
 from greenroom.storage.errors import IntegrityError, ResourceLimitExceeded, SchemaTooNew
@@ -22,6 +23,9 @@ __all__ = ["EventSearch", "Visible"]
 
 Visible = Callable[[str], bool]
 """Returns whether the caller may see the events of a session."""
+
+_MOST_CHANGED: Final = 100_000
+_LAST_SECOND: Final = (1 << 32) - 1
 
 _Place = tuple[int, bytes, int]
 """(time, session, sequence): the order of events that nothing else orders."""
@@ -169,7 +173,7 @@ class EventSearch:
     def _everywhere(
         self, visible: Visible, tested: EventFilter, after: tuple[bytes, int] = (b"", 0)
     ) -> Iterator[tuple[bytes, int, StoredEvent]]:
-        for session, _ in self._engine.pages(CF.SESSIONS, after[0], b"\xff" * 17):
+        for session in self._sessions(after[0], tested.low):
             if not visible(session_id_of(session)):
                 continue
             try:
@@ -179,6 +183,31 @@ class EventSearch:
             except (IntegrityError, SchemaTooNew):
                 pass
             yield from self._of_session(session, tested, after[1] if after[0] == session else 0)
+
+    def _sessions(self, begin: bytes, since: int) -> Iterator[bytes]:
+        """Yield the sessions from one on, in the order of their ids; of those without an event since a time only some.
+        The catalog lists sessions by the second of their last event, so where few have changed since, few are
+        looked at."""
+        changed = self._changed(since // SECOND) if since else None
+        if changed is None:
+            yield from (session for session, _ in self._engine.pages(CF.SESSIONS, begin, b"\xff" * 17))
+            return
+        for session in sorted(changed):
+            if session >= begin and self._engine.get(CF.SESSIONS, session) is not None:
+                yield session
+
+    def _changed(self, second: int) -> set[bytes] | None:
+        """Return the sessions with an event in this second or later; None if there are too many to hold."""
+        changed: set[bytes] = set()
+        at = INDEX_UPDATED
+        while found := self._engine.scan(CF.INDEX, at, after_prefix(INDEX_UPDATED), limit=1):
+            prefix = found[0][0][: len(INDEX_UPDATED) + 1]  # of one status
+            at = after_prefix(prefix)
+            for key, _ in self._engine.pages(CF.INDEX, prefix + min(second, _LAST_SECOND).to_bytes(4, "big"), at):
+                changed.add(key[len(prefix) + 4 :])
+                if len(changed) > _MOST_CHANGED:
+                    return None
+        return changed
 
     def _of_session(
         self, session: bytes, tested: EventFilter, after: int = 0
