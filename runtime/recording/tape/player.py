@@ -167,6 +167,11 @@ class Player(Reel):
                 report.tell(self._drift(call, crossing, "moved", f"recorded at {crossing.place}"))
         else:
             report.tell(self._drift(call, crossing, "drifted", difference(crossing.input, call.input)))
+        if (new := found.before) is not None:
+            told = (
+                f"it was not recorded, and got the answer of number {crossing.number}, which the program asked for too"
+            )
+            report.tell(self._drift(new, crossing, "missing", told))
         self._tell_order(call, crossing)
         self._order.begin(found.at)
         self._tell_changed()
@@ -241,7 +246,7 @@ class Player(Reel):
     @property
     def waiting(self) -> int:
         """How many crossings nobody has asked for."""
-        return max(0, len(self._crossings) - self.report.exact - self.report.drifted)
+        return self._calls.waiting
 
     @property
     def stopped(self) -> ReplayError | None:

@@ -40,6 +40,8 @@ class Found(NamedTuple):
     is_same: bool
     """Whether it was recorded for the same input."""
     is_same_place: bool
+    before: Call | None = None
+    """The call of another input that it has answered before: as this one is made too, that one was not recorded."""
 
 
 class Calls:
@@ -47,7 +49,11 @@ class Calls:
 
     What fits best is taken: the same input from the same place, the same input from elsewhere, another input from the
     same place, another input from the same function, another input from a function of that name in another file. Of
-    several that fit alike: one of the same lane, then the oldest.
+    several that fit alike: one of the same lane, then the oldest; of those of another input, the first behind what the
+    lane has got already, as a call that is no longer made answers none that comes after it.
+
+    A crossing that has answered a call of another input still answers its own: a call that a program makes anew, before
+    those that were recorded, does not push each of them to the next one's answer.
     """
 
     def __init__(self, crossings: Sequence[Crossing], claim: Claim | None = None) -> None:
@@ -55,7 +61,9 @@ class Calls:
         share them."""
         self._crossings = crossings
         self._claim = claim
-        self._used = [False] * len(crossings)
+        self._used = bytearray(len(crossings))
+        self._others: dict[int, Call] = {}
+        self._last: dict[str, int] = {}
         self._index: dict[tuple[Any, ...], deque[int]] = {}
         self._redacted = deque(at for at, crossing in enumerate(crossings) if crossing.input.get("redacted") is True)
         for at, crossing in enumerate(crossings):
@@ -65,9 +73,10 @@ class Calls:
 
     def take(self, call: Call, *, strict: bool, own_lane: bool = False) -> Found | None:
         """Return the crossing that fits a call best, and use it up. None if there is none. With `strict`, only one of
-        the same input fits; with `own_lane`, one of another input only if it is of the same lane."""
+        the same input fits; with `own_lane`, one of another input only if it is of the same lane, and none answers
+        twice."""
         for level, key in enumerate(_levels(call.kind, call.name, call.place, call.lane, call.key)):
-            if level == _OTHER_INPUT and self._redacted and (found := self._take_redacted(call)) is not None:
+            if level == _OTHER_INPUT and self._redacted and (found := self._take_redacted(call, own_lane)) is not None:
                 return found
             if strict and level >= _OTHER_INPUT:
                 return None
@@ -75,32 +84,56 @@ class Calls:
                 continue
             waiting = self._index.get(key)
             while waiting:
-                at = waiting.popleft()
-                if not self._used[at]:
-                    self._used[at] = True
-                    if self._claim is not None and not self._claim(self._crossings[at]):
-                        continue
-                    return Found(at, level < _OTHER_INPUT, self._crossings[at].place == call.place)
+                at = waiting.popleft() if level < _OTHER_INPUT else self._next(waiting, call.lane)
+                if found := self._use(at, call, is_same=level < _OTHER_INPUT, twice=not own_lane):
+                    return found
         return None
 
-    def _take_redacted(self, call: Call) -> Found | None:
+    def _next(self, waiting: deque[int], lane: str) -> int:
+        """Return the first crossing behind what a lane has got, of those that wait; if there is none, the oldest."""
+        while len(waiting) > 1 and self._used[waiting[0]]:
+            waiting.popleft()
+        last = self._last.get(lane, -1)
+        at = next((at for at in islice(waiting, _LOOKED_AT) if at > last and not self._used[at]), waiting[0])
+        waiting.remove(at)
+        return at
+
+    def _use(self, at: int, call: Call, *, is_same: bool, twice: bool) -> Found | None:
+        """Use a crossing up for a call, and return it; None if it is used up already."""
+        used = self._used[at]
+        if used == _FOR_SAME or (used and not (is_same and twice)):
+            return None
+        self._used[at] = _FOR_SAME if is_same else _FOR_OTHER
+        if not used and self._claim is not None and not self._claim(self._crossings[at]):
+            self._used[at] = _FOR_SAME
+            return None
+        if not is_same:
+            self._others[at] = call
+        self._last[call.lane] = max(at, self._last.get(call.lane, -1))
+        return Found(at, is_same, self._crossings[at].place == call.place, self._others.get(at) if is_same else None)
+
+    def _take_redacted(self, call: Call, own_lane: bool) -> Found | None:
         """Return a crossing of the same input but for what was redacted, and use it up."""
-        while self._redacted and self._used[self._redacted[0]]:
+        while self._redacted and self._used[self._redacted[0]] == _FOR_SAME:
             self._redacted.popleft()
         fitting: list[tuple[bool, bool, int]] = []
         for at in islice(self._redacted, _LOOKED_AT):
             crossing = self._crossings[at]
-            if self._used[at] or crossing.kind != call.kind or not fits_redacted(crossing.name, call.name):
+            if self._used[at] == _FOR_SAME or crossing.kind != call.kind or not fits_redacted(crossing.name, call.name):
                 continue
             if fits_redacted(crossing.input, call.input):
                 fitting.append((crossing.place != call.place, crossing.lane != call.lane, at))
                 if fitting[-1][:2] == (False, False):
                     break
-        for other_place, _, at in sorted(fitting):
-            self._used[at] = True
-            if self._claim is None or self._claim(self._crossings[at]):
-                return Found(at, True, not other_place)
+        for _, _, at in sorted(fitting):
+            if found := self._use(at, call, is_same=True, twice=not own_lane):
+                return found
         return None
+
+    @property
+    def waiting(self) -> int:
+        """How many crossings no call has asked for."""
+        return self._used.count(0)
 
     def nearest(self, call: Call) -> Crossing | None:
         """Return the crossing that comes nearest to a call that none fits, whether or not it has answered: of the same
@@ -141,6 +174,10 @@ class Calls:
         return f"number {crossing.number} {crossing.name[:80]} ({'; '.join(reasons) or 'of no use'})"
 
 
+_FOR_OTHER: Final = 1
+"""The mark of a crossing that has answered a call of another input, and may yet answer its own."""
+_FOR_SAME: Final = 2
+"""The mark of one that has answered its own, or is another process's."""
 _OTHER_INPUT: Final = 4
 """The first level of those with another input."""
 _ANY_LANE: Final = (5, 7, 9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,19 +48,24 @@ def test_the_next_version_of_a_program_in_another_file_is_answered_too() -> None
 
 
 @given(st.lists(made, max_size=12), st.lists(made, max_size=12), st.booleans())
-def test_each_recording_answers_once_and_the_best_fit_is_taken(recorded: Any, asked: Any, strict: bool) -> None:
+def test_each_recording_answers_its_own_call_once_and_the_best_fit_is_taken(
+    recorded: Any, asked: Any, strict: bool
+) -> None:
     crossings = [crossing(number, *each) for number, each in enumerate(recorded)]
     calls = Calls(crossings)
     left = set(range(len(crossings)))
+    own = set(left)
     for each in asked:
         name, place, _, value = each
-        same = [at for at in left if recorded[at][0] == name and recorded[at][3] == value]
+        same = [at for at in own if recorded[at][0] == name and recorded[at][3] == value]
         near = [at for at in left if recorded[at][0] == name and function_of(recorded[at][1]) == function_of(place)]
         found = calls.take(call(*each), strict=strict)
         if same:
             assert found is not None
             assert found.at in same
             assert found.is_same_place == any(recorded[at][1] == place for at in same)
+            assert (found.before is not None) == (found.at not in left)
+            own.remove(found.at)
         elif near and not strict:
             assert found is not None
             assert found.at in near
@@ -68,8 +74,29 @@ def test_each_recording_answers_once_and_the_best_fit_is_taken(recorded: Any, as
             assert found is None
             assert all("number" in told for told in calls.near(call(*each)))
         if found is not None:
-            left.remove(found.at)
+            left.discard(found.at)
     assert [each.number for each in calls.unused()] == sorted(left)
+    assert calls.waiting == len(left)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answers"),
+    [
+        ("xabc", "aabc"),  # a call that is new, before those that were recorded
+        ("axbc", "abbc"),
+        ("abxc", "abcc"),
+        ("abcx", "abc-"),
+        ("bx", "bc"),  # one that is no longer made answers none after it
+        ("xbc", "abc"),
+        ("xyz", "abc"),
+        ("axyz", "abc-"),
+    ],
+)
+def test_a_program_with_more_calls_or_fewer_gets_the_answers_of_its_own(asked: str, answers: str) -> None:
+    place = "agent.py:1 in ask"
+    calls = Calls([crossing(at, "ask", place, "main", ord(each)) for at, each in enumerate("abc")])
+    found = [calls.take(call("ask", place, "main", ord(each)), strict=False) for each in asked]
+    assert "".join("abc"[each.at] if each is not None else "-" for each in found) == answers
 
 
 read = st.tuples(st.just("clock"), texts, places, lanes, st.integers())

@@ -386,3 +386,24 @@ def test_the_same_calls_in_another_order_are_no_exact_replay(programs: Programs)
     (drift,) = report.drifts
     assert (report.exact, drift.what, drift.number) == (3, "order", 1)
     assert drift.difference == "made after call 2, and recorded before it"
+
+
+def test_a_call_that_is_new_is_told_and_pushes_no_other_from_its_answer(programs: Programs) -> None:
+    text = """
+        @tool
+        def ask(question):
+            return question.upper()
+        for question in {}:
+            print(ask(question))
+    """
+    programs.write(text.format("('a', 'b', 'c')"))
+    recorded = programs.run("record")
+    programs.write(text.format("('a', 'new', 'b', 'c')"))
+    replayed = programs.run("replay", recorded.tape)
+    assert replayed.output == "A\nB\nB\nC\n"
+    report = replayed.report
+    assert (report.exact, report.drifted, report.missing, report.order, report.unused) == (3, 1, 1, 0, 0)
+    assert not report.is_exact
+    missing = next(each for each in report.drifts if each.what == "missing")
+    assert missing.difference == "it was not recorded, and got the answer of number 2, which the program asked for too"
+    assert programs.run("replay", recorded.tape, strict=True).report.refused
