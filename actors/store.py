@@ -180,6 +180,8 @@ class ArtifactStore(PooledActor):
         self._max_bytes = max_bytes
         self.session_keys = Claims()
         """The keys of sessions that are being created."""
+        self.on_sessions: Callable[[list[bytes]], object] | None = None
+        """Called with sessions that were created or deleted, and perhaps others, once that is written."""
         self.commits = 0
         self._doubts = 0
         """The number of commits that ended without saying whether they were written."""
@@ -338,6 +340,8 @@ class ArtifactStore(PooledActor):
             raise
         if moved:
             self.catalog.give_counts(counts, moved)
+            if self.on_sessions is not None and any(None in change for change in moved):
+                self.on_sessions([key for cf, key, _ in ops if cf == CF.SESSIONS])
         if self.quota is not None:
             self.quota.grown(more)
         return commit_number

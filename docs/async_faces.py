@@ -100,7 +100,7 @@ PLANS: Final = (
     Plan(
         "runtime/runtime.py",
         "Runtime",
-        run="""refresh query_artifacts count_artifacts get_many tell audit get_or_create compare
+        run="""refresh query_artifacts count_artifacts get_many tell audit get_or_create compare search
             list_sessions count_sessions can_replay replay_metadata list_replayable query_hooks find_sessions
             delete_session save_all restore_recent cleanup export_session import_bundle import_session ingest backup
             verify gc retention erase run_retention retention_runs usage compact stats""",

@@ -43,6 +43,7 @@ from greenroom.storage.errors import GreenroomError
 from .agents import Agents
 from .core import RuntimeCore
 from .policies import Policies
+from .search import Search
 from .signals import unwatch
 from .state.backup_file import backups_beside
 from .tools import Tools
@@ -153,6 +154,8 @@ class Parts:
         self.calls.agents = self.agents = Agents(core, self.calls, self.tools, config.agent_timeout)
         self.workflows = Workflows(core, self.tools, self.agents, self.events)
         self.retention = RetentionRuns(core)
+        self.search = Search(core)
+        core.background.append(self.search)
         self._analytics: Analytics | None = None
         self._making = threading.Lock()
         try:

@@ -93,6 +93,7 @@ from greenroom.storage.errors import (
     VariableNotFound,
 )
 from greenroom.storage.events.model import Event, Origin
+from greenroom.storage.search.model import SearchHit
 
 from . import hooks, messages
 from .agents import Agent, AgentContext, AgentReply, TokenUsage
@@ -294,6 +295,7 @@ __all__ = [
     "ScriptStatus",
     "ScriptStream",
     "ScriptTimeout",
+    "SearchHit",
     "Segment",
     "Session",
     "SessionAlreadyExists",

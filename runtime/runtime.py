@@ -98,6 +98,7 @@ from greenroom.storage.errors import (
 from greenroom.storage.events.index import event_place
 from greenroom.storage.events.model import Origin
 from greenroom.storage.files.regular_file import file_path
+from greenroom.storage.search.model import SearchHit
 
 from .agents import Agents
 from .approvals import Approvals
@@ -106,6 +107,7 @@ from .creation import Creation
 from .installed import SCOPE as INSTALLED
 from .open import Parts, open_runtimes
 from .policies import Policies
+from .search import SearchKeywords
 from .signals import watch
 from .tools import Tools
 from .workflow import Workflows
@@ -895,6 +897,50 @@ class Runtime:
         """Return how many sessions match a query, whatever its limit, offset and cursor."""
         return list_page(self.core, session_query(query, {**criteria, "limit": 0, "offset": 0, "cursor": None})).total
 
+    # -- search
+
+    @checked
+    def search(
+        self,
+        text: str,
+        *,
+        kinds: Iterable[str] | str | None = None,
+        session: Session | str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+        timeout: float | None = None,
+        **criteria: Unpack[SearchKeywords],
+    ) -> Page[SearchHit]:
+        """Search conversations, the texts of artifacts, and the names and descriptions of sessions. The best hits come
+        first.
+
+        All words must be there. `"in quotes"` is a phrase, `wor*` the beginning of a word; case and Unicode spelling do
+        not matter. `kinds`: some of "message", "artifact" and "name". Only in one `session`, or in those that match
+        `criteria`: the fields of `SessionQuery` (status, tags, created_by, key_prefix, times …). Code that acts for a
+        session searches what that session may read. `limit` is at most 1000; `next_cursor` leads to the next page. Of
+        more than 2000 texts with all words, the best of the newest 2000 are found.
+
+        Waits up to `timeout` seconds (default: `ask_timeout`) until everything that was written before is indexed. The
+        first search of a store makes the index, which takes longer. Raises ValidationError, OperationTimeout.
+
+        Example:
+            ```py
+            for hit in rt.search("lisbon flight", tags=["travel"]):
+                print(hit.session_id, hit.marked())
+            ```
+        """
+        if criteria.get("parent") is not None:
+            find_session(self, required_session_id(criteria["parent"], "parent"))
+        return self._parts.search.find(
+            text,
+            kinds=kinds,
+            session_id=find_session(self, required_session_id(session)).id if session is not None else None,
+            limit=limit,
+            cursor=cursor,
+            timeout=timeout,
+            criteria=criteria,
+        )
+
     # -- replay
 
     @checked
@@ -1210,7 +1256,7 @@ class Runtime:
             [m.scope_name(each, "scopes") for each in as_items("scopes", scopes, 1000, "a list of names")],
             wanted,
             dry_run=dry_run,
-            compact=as_flag("compact", compact),
+            compact=self._compact if as_flag("compact", compact) else None,
             on_progress=on_progress,
         )
 
@@ -1244,7 +1290,11 @@ class Runtime:
         self.core.check_open()
         self.core.require_host("compact", "write")
         self.core.check_writable("to compact")
+        self._compact()
+
+    def _compact(self) -> None:
         self._store.compact()
+        self._parts.search.indexer.purge()
 
     @checked
     def stats(self, details: bool = False) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def erase(
     needles: Sequence[bytes],
     *,
     dry_run: bool,
-    compact: bool,
+    compact: Callable[[], object] | None,
     on_progress: Progress | None,
 ) -> ErasureReport:
     """Delete all sessions of a creator by messages like any other deletion, then the scopes, and search for what is
@@ -147,8 +147,8 @@ def erase(
         core.trail.record(
             AccessAttempt(None, None, None, "delete", True, f"{len(done)} sessions of one creator", "erase")
         )
-        if compact:
-            store.compact()
+        if compact is not None:
+            compact()
             compacted = True
         # What was made since the last look is not erased: the report must say so.
         ids |= {session_bytes(each) for each in _found(core, created_by)[0] if each not in refused}

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["folded", "split_words", "wanted_words"]
+__all__ = ["folded", "phrase_words", "split_words", "wanted_words"]
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _CJK: Final = re.compile(
@@ -48,6 +48,25 @@ def wanted_words(text: str) -> Iterator[str]:
                 yield from (part[at : at + 2] for at in range(len(part) - 1))
             else:
                 yield part
+
+
+def phrase_words(text: str) -> tuple[list[str], bool]:
+    """Return the words that stand one after the other where `split_words` has split a text which contains this one, and
+    whether the last of them may be only the beginning of a word there."""
+    parts = [part for word in _runs(text) for part in _parts(word)]
+    words: list[str] = []
+    begins = False
+    for number, (part, is_cjk) in enumerate(parts, 1):
+        if not is_cjk:
+            words.append(part)
+            continue
+        words += [part[at : at + 2] for at in range(len(part))]
+        if number == len(parts):
+            # More may follow the last character, so that it is no word by itself there.
+            begins = len(part) == 1
+            if not begins:
+                words.pop()
+    return words, begins
 
 
 def _runs(text: str) -> Iterator[str]:

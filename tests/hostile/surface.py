@@ -36,6 +36,7 @@ from greenroom.runtime import (
     messages,
 )
 from greenroom.runtime.model.script import ScriptOptions, StreamOptions
+from greenroom.runtime.search import SearchKeywords
 from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.catalog.query import SessionQuery
 from greenroom.storage.events.query import EventQuery
@@ -54,6 +55,7 @@ class World:
         self.rt.templates.save("preset", {"tags": ["t"]})
         self.other = self.rt.create_session("other")
         self.used = self.rt.usage()
+        self.hit = self.rt.search("other")[0]
         self.policies = self.rt.policies.get()
         self.tools = {tool.name for tool in self.rt.tools.list()}
         self.renew()
@@ -223,6 +225,7 @@ OWNERS: dict[str, Callable[[World], Any]] = {
     "ArtifactQuery": lambda w: ArtifactQuery(),
     "SessionQuery": lambda w: SessionQuery(),
     "Usage": lambda w: w.used,
+    "SearchHit": lambda w: w.hit,
     "Debugger": lambda w: w.s.debugger(),
     "StateDiff": lambda w: w.s.diff(1),
     "ArtifactWriter": lambda w: w.s.create_artifact("note", "written"),
@@ -496,6 +499,7 @@ MORE: dict[str, tuple[str, ...]] = {
     "Session.count_artifacts": tuple(ArtifactCriteria.model_fields),
     "Session.query_artifacts": tuple(ArtifactCriteria.model_fields),
     "ArtifactQuery.having": tuple(ArtifactCriteria.model_fields),
+    "Runtime.search": tuple(SearchKeywords.__annotations__),
     "Events.query": tuple(EventQuery.model_fields),
     "Events.export": tuple(EventQuery.model_fields),
     "Analytics.aggregate": ("status", "tags", "created_by"),
@@ -791,6 +795,7 @@ _MADE_BY_GREENROOM = [
     "Runtime",
     "SalvageReport",
     "Scope",
+    "SearchHit",
     "RetentionRun",
     "InstalledScript",
     "InstalledScripts",

@@ -34,7 +34,7 @@ Kind = type[GreenroomError] | None
 
 VALUES = frozenset({
     "Agent", "AgentOutputCollector", "ArtifactQuery", "ArtifactWriter", "Schema",
-    "CostHook", "HookContextBuilder", "MessageStream", "SessionBatch",
+    "CostHook", "HookContextBuilder", "MessageStream", "SearchHit", "SessionBatch",
     "SessionQuery", "StateDiff", "Template", "ToolResultCollector", "Usage",
 })  # fmt: skip
 """Owners of methods that know no runtime, and so no state of one."""

@@ -205,6 +205,7 @@ DENIED: dict[str, Call] = {
     "replay_metadata": lambda two: two.rt.replay_metadata(two.other),
     "restore_recent": lambda two: two.rt.restore_recent(),
     "erase": lambda two: two.rt.erase("ada"),
+    "search": lambda two: two.rt.search("x", session=two.other),
     "retention_runs": lambda two: two.rt.retention_runs(),
     "run_retention": lambda two: two.rt.run_retention(),
     "retention": lambda two: two.rt.retention(keep_versions=1),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from greenroom.runtime.retention.erasure import ErasureReport
     from greenroom.runtime.retention.policy import RetentionReport
     from greenroom.runtime.retention.schedule import RetentionRun
+    from greenroom.runtime.search import SearchKeywords
     from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
     from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery
     from greenroom.storage.audit import AuditRecord
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from greenroom.storage.catalog.query import SessionKeywords, SessionQuery
     from greenroom.storage.common.page import Page
     from greenroom.storage.common.session_ids import SessionHandle
+    from greenroom.storage.search.model import SearchHit
 __all__ = ["RuntimeFace"]
 A = TypeVar("A")
 
@@ -230,6 +232,30 @@ class RuntimeFace(Face[Runtime], Generic[A]):
         """Return how many sessions match a query, whatever its limit, offset and cursor: see
         `Runtime.count_sessions`."""
         return await self._bridge.run(self.sync.count_sessions, query, **criteria)
+
+    async def search(
+        self,
+        text: str,
+        *,
+        kinds: Iterable[str] | str | None = None,
+        session: SessionHandle | str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+        timeout: float | None = None,
+        **criteria: Unpack[SearchKeywords],
+    ) -> Page[SearchHit]:
+        """Search conversations, the texts of artifacts, and the names and descriptions of sessions; the best
+        hits first: see `Runtime.search`."""
+        return await self._bridge.run(
+            self.sync.search,
+            text,
+            kinds=kinds,
+            session=beneath(session),
+            limit=limit,
+            cursor=cursor,
+            timeout=timeout,
+            **criteria,
+        )
 
     async def replay(
         self, session: SessionHandle | str, config: ReplayConfig | Mapping[str, object] | None = None

@@ -1,0 +1,342 @@
+"""Keep the full-text index up with the store.
+
+The index follows the journals: of each session it knows the last event that it has read, and what this event and the
+later ones say of turns, artifacts and names. It finds sessions with new events by the catalog's order of last events;
+the writer tells which sessions it has created and deleted. What happened while nobody listened is found by comparing
+the sessions on both sides, once, when the index is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from greenroom.actors.store import ArtifactStore
+from greenroom.storage.catalog.model import STATUSES
+from greenroom.storage.codec.keys import INDEX_UPDATED, after_prefix, second_of
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.concurrency.forking import abandon_in_children, runtime_closed
+from greenroom.storage.content.staging import staged_sessions
+from greenroom.storage.engine.engine import CF
+from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, StorageError
+from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED, TURN_EVENTS, sequences_of
+from greenroom.storage.search.index import FollowedSession, IndexFile, index_path
+
+from .texts import artifact_document, name_document, turn_documents
+
+__all__ = ["Indexer"]
+
+logger = logger_of("search")
+
+_SLACK: Final = 10
+"""Seconds by which an event may be older than events that were journaled before it."""
+_FIRST_SLACK: Final = 3600
+"""The same for the first look of a process: a power failure may have taken events that were indexed."""
+_PAGE: Final = 500
+"""How many texts, or sessions, are written together."""
+_MOST_TOLD: Final = 100_000
+"""Of more sessions that were created or deleted since the last look, the sessions on both sides are compared."""
+_NAMED: Final = frozenset(
+    {"session.created", "session.renamed", "session.described", "session.imported", "session.forked"}
+)
+
+
+class Indexer:
+    """Owns the index of a store, and brings it up to date: one thread at a time, whoever needs it.
+
+    Before it is first needed there is no index, and the writer tells nobody anything.
+    """
+
+    def __init__(self, store: ArtifactStore, folder: Path, *, read_only: bool) -> None:
+        """`folder` is that of the store; for a store that is open for reading only, one that is its reader's own."""
+        self._store = store
+        self._folder = folder
+        self._read_only = read_only
+        self._lock = threading.Lock()
+        self._file: IndexFile | None = None
+        self._told: dict[bytes, None] = {}
+        self._compared = False
+        self._slack = _FIRST_SLACK
+        self._done = -1
+        """The moment of the store up to which everything is indexed."""
+        self._ending = False
+        abandon_in_children(self)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether somebody has searched this store before, and there is something new to index."""
+        if self._file is None:
+            return not self._ending and not self._read_only and index_path(self._folder).exists()
+        return not self._is_current(self._store.engine.moment())
+
+    def _is_current(self, moment: int) -> bool:
+        return self._done >= moment and not self._told
+
+    def catch_up(self, timeout: float) -> IndexFile | None:
+        """Index what was written before this call, and return the index; None if `timeout` seconds were too short.
+        What was indexed by then stays. Raises StorageError, RuntimeClosed."""
+        moment = self._store.engine.moment()
+        if self._file is not None and self._is_current(moment):
+            return self._file
+        deadline = time.monotonic() + timeout
+        if not self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX)):
+            return None
+        try:
+            if self._ending:
+                raise runtime_closed()
+            if self._file is None:
+                self._open()
+            assert self._file is not None
+            if not self._is_current(moment):
+                try:
+                    if not self._look(self._file, deadline):
+                        return None
+                except sqlite3.DatabaseError as error:
+                    raise StorageError(
+                        f"the search index cannot be used ({error}): search again to make it anew"
+                    ) from error
+            return self._file
+        finally:
+            self._lock.release()
+
+    def purge(self) -> None:
+        """Remove what was deleted from the bytes of the index too. An index that is not open is removed: it is made
+        again when somebody searches."""
+        with self._lock:
+            if self._ending or self._read_only:
+                return
+            if self._file is None:
+                if not index_path(self._folder).exists():
+                    return
+                self._open()
+            assert self._file is not None
+            self._look(self._file, float("inf"))
+            self._file.purge()
+
+    def rebuild(self) -> None:
+        """Drop the index; the next `catch_up` makes it anew."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            for each in self._folder.glob(f"{index_path(self._folder).name}*"):
+                each.unlink(missing_ok=True)
+            self._compared, self._done = False, -1
+
+    def begin_to_close(self) -> None:
+        self._ending = True
+        self._store.on_sessions = None
+
+    def close(self, timeout: float) -> None:
+        if self._lock.acquire(timeout=timeout):
+            try:
+                if self._file is not None:
+                    self._file.close()
+                    self._file = None
+            finally:
+                self._lock.release()
+
+    def abandon(self) -> None:
+        """Leave the index to the parent of this forked process."""
+        self._ending = True
+        if self._file is not None:
+            self._file.abandon()
+
+    # -- the holder of the lock
+
+    def _open(self) -> None:
+        path = index_path(self._folder)
+        if self._read_only:
+            _copy(index_path(self._store.engine.path), path)
+        self._file = IndexFile(path)
+        if not self._read_only:
+            self._store.on_sessions = self._take
+
+    def _take(self, sessions: list[bytes]) -> None:
+        """Note which sessions were created or deleted. Called by the writer."""
+        if len(self._told) < _MOST_TOLD:
+            self._told.update(dict.fromkeys(sessions))
+        else:
+            self._compared = False
+
+    def _look(self, file: IndexFile, deadline: float) -> bool:
+        """Index what there is. Return whether all of it was."""
+        engine = self._store.engine
+        moment = engine.moment()
+        if not self._compared:
+            self._compared = True
+            if moment < file.fact("moment"):
+                self._since(file, 0)  # the store is an older one than the index has seen
+            for session in self._compare(file):
+                self._told[session] = None
+        told = list(self._told)
+        hidden = staged_sessions(engine)
+        for session in told:
+            self._told.pop(session, None)  # before it is read: the writer may tell of it again meanwhile
+            if not self._follow(file, session, deadline):
+                self._told[session] = None
+                return False
+        since = max(0, file.fact("since") - self._slack)
+        end = self._newest_second() + 1
+        for second, session in self._recent(since, end):
+            if session in hidden:
+                continue
+            if time.monotonic() > deadline or self._ending or not self._follow(file, session, deadline):
+                return False
+            if second > since:
+                since = second
+                if not second % 64:  # not after each: that would be a write for each second there ever was
+                    self._since(file, second)
+        if end - 1 > file.fact("since") or moment > file.fact("moment"):
+            with file.change():
+                file.set_fact("since", max(0, end - 1))
+                file.set_fact("moment", moment)
+        self._slack = _SLACK
+        self._done = moment
+        return True
+
+    @staticmethod
+    def _since(file: IndexFile, second: int) -> None:
+        with file.change():
+            file.set_fact("since", second)
+
+    def _compare(self, file: IndexFile) -> Iterator[bytes]:
+        """Yield the sessions that only the store has or only the index."""
+        there, known = self._store.catalog.sessions(), file.sessions()
+        mine, yours = next(there, None), next(known, None)
+        while mine is not None or yours is not None:
+            if yours is None or (mine is not None and mine < yours):
+                assert mine is not None
+                yield mine
+                mine = next(there, None)
+            elif mine is None or yours < mine:
+                yield yours
+                yours = next(known, None)
+            else:
+                mine, yours = next(there, None), next(known, None)
+
+    def _newest_second(self) -> int:
+        found = (self._store.engine.last(CF.INDEX, INDEX_UPDATED + bytes([status])) for status in range(len(STATUSES)))
+        return max((second_of(last[0]) for last in found if last is not None), default=0)
+
+    def _recent(self, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (second of its last event, session) of the sessions between two seconds, in this order."""
+
+        def listed(status: int) -> Iterator[tuple[int, bytes]]:
+            prefix = INDEX_UPDATED + bytes([status])
+            first, last = prefix + begin.to_bytes(4, "big"), prefix + end.to_bytes(4, "big")
+            for key, _ in self._store.engine.pages(CF.INDEX, first, min(last, after_prefix(prefix))):
+                yield second_of(key), key[6:]
+
+        return heapq.merge(*map(listed, range(len(STATUSES))))
+
+    def _follow(self, file: IndexFile, session: bytes, deadline: float) -> bool:
+        """Index what is new in a session. Return whether all of it was."""
+        journal = self._store.journal
+        try:
+            last = journal.last(session) if self._store.catalog.is_there(session) else None
+        except (IntegrityError, SchemaTooNew):
+            return True  # until it is repaired
+        known = file.followed(session)
+        if last is None or (known is not None and not self._is_past(session, known, last[0])):
+            if known is not None:
+                with file.change():
+                    file.forget(session)
+            known = None
+            if last is None:
+                return True
+        if known is not None and known.position == last[0]:
+            return True
+        pending = _Pending()
+        position = known.position if known is not None else 0
+        mark = known.mark if known is not None else 0
+        for sequence, stored in journal.readable(session, position):
+            pending.take(sequence, stored)
+            position, mark = sequence, stored.time
+            if len(pending) >= _PAGE:
+                known = self._write(file, session, pending, position, mark)
+                pending = _Pending()
+                if time.monotonic() > deadline or self._ending:
+                    return False
+        self._write(file, session, pending, position, mark)
+        return True
+
+    def _is_past(self, session: bytes, known: FollowedSession, last: int) -> bool:
+        """Return whether what was indexed is a past of the session, and not of another one that had its id."""
+        if known.position > last:
+            return False
+        journal = self._store.journal
+        with contextlib.suppress(IntegrityError, SchemaTooNew):
+            if not journal.holds(session, known.position):
+                return known.position <= journal.base_sequence(session)  # it was truncated since
+            return journal.stored(session, known.position).time == known.mark
+        return False
+
+    def _write(
+        self, file: IndexFile, session: bytes, pending: _Pending, position: int, mark: int
+    ) -> FollowedSession | None:
+        """Index what events have changed, and note how far the session was read."""
+        store = self._store
+        try:
+            documents = list(turn_documents(store, session, pending.turns))
+            documents += [artifact_document(store, session, each) for each in sorted(pending.artifacts)]
+            if pending.named:
+                documents.append(name_document(store, session))
+        except SessionNotFound:
+            documents, mark = [], 0  # deleted meanwhile, of which the writer tells
+        with file.change():
+            known = file.follow(session, position, mark)
+            for document in documents:
+                if document.title or document.body:
+                    file.put(known.id, document)
+                else:
+                    file.remove(known.id, document.kind, document.number)
+        return known
+
+
+class _Pending:
+    """What events have changed: turns, artifacts, and whether the name or the description."""
+
+    def __init__(self) -> None:
+        self.turns: set[int] = set()
+        self.artifacts: set[int] = set()
+        self.named = False
+
+    def __len__(self) -> int:
+        return len(self.turns) + len(self.artifacts)
+
+    def take(self, sequence: int, stored: StoredEvent) -> None:
+        type_, data = stored.type, stored.data
+        if type_ in TURN_EVENTS:
+            if type_ in (ADDED, STARTED):
+                self.turns.add(sequence)
+            elif type_ == RETRACTED:
+                self.turns.update(sequences_of(data))
+            else:
+                self.turns.add(data["sequence"])
+        elif type_ in ("artifact.stored", "artifact.deleted"):
+            self.artifacts.add(data["sequence"])
+        elif type_ in _NAMED:
+            self.named = True
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the index of the writing process, if it has one that can be read."""
+    if not source.exists():
+        return
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as here,
+            contextlib.closing(sqlite3.connect(target)) as there,
+        ):
+            here.backup(there)
+    except sqlite3.Error as error:
+        logger.info("the search index is made anew, because that of the writer cannot be copied: %s", error)
+        target.unlink(missing_ok=True)

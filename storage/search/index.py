@@ -1,0 +1,294 @@
+"""The file of the full-text index: SQLite's FTS5, beside the store. docs/format.md is the specification.
+
+Everything in it follows from the store: whoever deletes the file loses nothing but the time to make it again. SQLite
+gets words that are split and folded by greenroom's own rules, so that the same words match wherever one searches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from greenroom.storage.errors import StorageError, StorageFull
+
+from .model import Document, Found
+from .query import Term, indexed_words
+
+__all__ = ["MAX_SCOPES", "FollowedSession", "IndexFile", "artifact_scope", "index_path", "kind_scope", "session_scope"]
+
+VERSION: Final = 1
+"""The format of the file. A file of another one is made anew."""
+_NAME: Final = "search.sqlite"
+_CANDIDATES: Final = 2000
+"""Of so many newest texts with all the words, the best are found."""
+MAX_SCOPES: Final = 1000
+"""Among so many sessions the index itself chooses; among more, each text is looked at."""
+_LOOK: Final = 4096
+"""How many characters of a text count for its score."""
+_SCHEMA: Final = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE sessions (id INTEGER PRIMARY KEY, session BLOB NOT NULL UNIQUE, position INTEGER, mark INTEGER);
+CREATE TABLE documents (id INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER, kind INTEGER, number INTEGER,
+    version INTEGER, length INTEGER);
+CREATE UNIQUE INDEX places ON documents (session, kind, number);
+CREATE VIRTUAL TABLE texts USING fts5 (scope, title, body, tokenize = 'ascii');
+"""
+
+
+class FollowedSession(NamedTuple):
+    """How far a session is indexed: its id in the file, the last event that was read, and the time of that event."""
+
+    id: int
+    position: int
+    mark: int
+
+
+def index_path(store: Path) -> Path:
+    """Return where the index of a store is."""
+    return store / _NAME
+
+
+def session_scope(session: int) -> str:
+    return f"s{session}"
+
+
+def artifact_scope(session: int, number: int) -> str:
+    return f"a{session}x{number}"
+
+
+def kind_scope(kind: int) -> str:
+    return f"k{kind}"
+
+
+class IndexFile:
+    """An open index. One thread at a time may change it, and any may search meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, creating it if there is none. A file that is damaged or of another format is made anew."""
+        self.path = path
+        self._reading = threading.Lock()
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise _storage_error(error, path) from error
+            self.close()
+            self._remove()
+            self._open()
+
+    def _open(self) -> None:
+        self._writer = self._connection()
+        if self._writer.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            self._writer.close()
+            self._remove()
+            self._writer = self._connection()
+            self._writer.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        self._reader = self._connection()
+
+    def _connection(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON", "cache_size = -8192"):
+            connection.execute(f"PRAGMA {setting}")
+        return connection
+
+    def _remove(self) -> None:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        for connection in (getattr(self, "_reader", None), getattr(self, "_writer", None)):
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
+
+    def abandon(self) -> None:
+        """Leave the file to the parent of this forked process: closing it here would write to it."""
+        for connection in (self._reader, self._writer):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+    # -- changing; the caller sees to it that one thread does
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[None]:
+        """Make all changes of a block, or none of them. Raises StorageError."""
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise _storage_error(error, self.path) from error
+
+    def fact(self, name: str) -> int:
+        """Return a number that the file has under this name; 0 if it has none."""
+        found = self._writer.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return found[0] if found is not None else 0
+
+    def set_fact(self, name: str, value: int) -> None:
+        self._writer.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def followed(self, session: bytes) -> FollowedSession | None:
+        """Return how far a session is indexed."""
+        found = self._writer.execute("SELECT id, position, mark FROM sessions WHERE session = ?", (session,)).fetchone()
+        return FollowedSession(*found) if found is not None else None
+
+    def follow(self, session: bytes, position: int, mark: int) -> FollowedSession:
+        """Note how far a session is indexed."""
+        self._writer.execute(
+            "INSERT INTO sessions (session, position, mark) VALUES (?, ?, ?) "
+            "ON CONFLICT (session) DO UPDATE SET position = excluded.position, mark = excluded.mark",
+            (session, position, mark),
+        )
+        found = self.followed(session)
+        assert found is not None
+        return found
+
+    def sessions(self) -> Iterator[bytes]:
+        """Yield the sessions in the index, in order."""
+        after = b""
+        while True:
+            page = self._writer.execute(
+                "SELECT session FROM sessions WHERE session > ? ORDER BY session LIMIT 1000", (after,)
+            ).fetchall()
+            yield from (row[0] for row in page)
+            if len(page) < 1000:
+                return
+            after = page[-1][0]
+
+    def put(self, session: int, document: Document) -> None:
+        """Add a text of a session, in the place of an earlier version."""
+        kind, number = document.kind, document.number
+        self.remove(session, kind, number)
+        title = " ".join(indexed_words(document.title))
+        body = " ".join(indexed_words(document.body))
+        scope = f"{session_scope(session)} {kind_scope(kind)} {artifact_scope(session, number) if kind == 1 else ''}"
+        added = self._writer.execute(
+            "INSERT INTO documents (session, kind, number, version, length) VALUES (?, ?, ?, ?, ?)",
+            (session, kind, number, document.version, len(body)),
+        )
+        self._writer.execute(
+            "INSERT INTO texts (rowid, scope, title, body) VALUES (?, ?, ?, ?)", (added.lastrowid, scope, title, body)
+        )
+
+    def remove(self, session: int, kind: int, number: int) -> None:
+        """Remove a text, if it is there."""
+        found = self._writer.execute(
+            "SELECT id FROM documents WHERE session = ? AND kind = ? AND number = ?", (session, kind, number)
+        ).fetchone()
+        if found is not None:
+            self._remove_text(found[0])
+
+    def forget(self, session: bytes) -> None:
+        """Remove a session and all of its texts."""
+        known = self.followed(session)
+        if known is not None:
+            for (place,) in self._writer.execute("SELECT id FROM documents WHERE session = ?", (known.id,)).fetchall():
+                self._remove_text(place)
+            self._writer.execute("DELETE FROM sessions WHERE id = ?", (known.id,))
+
+    def _remove_text(self, place: int) -> None:
+        self._writer.execute("DELETE FROM texts WHERE rowid = ?", (place,))
+        self._writer.execute("DELETE FROM documents WHERE id = ?", (place,))
+
+    def purge(self) -> None:
+        """Remove what was deleted from the bytes of the file too. Raises StorageError."""
+        try:
+            self._writer.execute("INSERT INTO texts (texts) VALUES ('optimize')")
+            with self._reading:  # what a reader still sees cannot leave the log
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            raise _storage_error(error, self.path) from error
+
+    # -- searching
+
+    def scopes(self, sessions: Iterable[bytes]) -> dict[bytes, int]:
+        """Return the ids of those of these sessions that are in the index."""
+        with self._reading:
+            found = (
+                self._reader.execute("SELECT session, id FROM sessions WHERE session = ?", (session,)).fetchone()
+                for session in sessions
+            )
+            return {row[0]: row[1] for row in found if row is not None}
+
+    def newest_place(self) -> int:
+        """Return the place of the newest text."""
+        with self._reading:
+            found = self._reader.execute("SELECT max(id) FROM documents").fetchone()
+        return found[0] or 0
+
+    def find(
+        self,
+        terms: Sequence[Term],
+        scopes: Sequence[Sequence[str]],
+        upto: int,
+        accept: Callable[[bytes], bool] | None,
+    ) -> list[Found]:
+        """Return the texts with all of these terms, the best first: of more than 2000 the best of the newest.
+
+        `scopes`: each text must be in one scope of each list. `upto` is the newest place to look at. `accept` says for
+        a session whether its texts are wanted. Raises StorageError.
+        """
+        wanted = " AND ".join(f"{{title body}} : {term.expression()}" for term in terms)
+        within = "".join(f" AND scope : ({' OR '.join(scope)})" for scope in scopes)
+        try:
+            with self._reading:
+                rows = self._candidates(f"({wanted}){within}", upto, accept)
+        except sqlite3.Error as error:
+            raise _storage_error(error, self.path) from error
+        found = [
+            Found(place, session, kind, number, version, _score(terms, length, title, body))
+            for place, session, kind, number, version, length, title, body in rows
+        ]
+        found.sort(key=lambda each: (-each.score, -each.place))
+        return found
+
+    def _candidates(self, wanted: str, upto: int, accept: Callable[[bytes], bool] | None) -> list[tuple]:  # type: ignore[type-arg]
+        rows = self._reader.execute(
+            "SELECT d.id, s.session, d.kind, d.number, d.version, d.length, title, substr(body, 1, ?) FROM texts "
+            "CROSS JOIN documents d ON d.id = texts.rowid CROSS JOIN sessions s ON s.id = d.session "
+            f"WHERE texts MATCH ? AND texts.rowid <= ? ORDER BY texts.rowid DESC{'' if accept else ' LIMIT ?'}",
+            (_LOOK, wanted, upto, *([] if accept else [_CANDIDATES])),
+        )
+        if accept is None:
+            return rows.fetchall()
+        known: dict[bytes, bool] = {}
+        found: list[tuple] = []  # type: ignore[type-arg]
+        for row in rows:
+            session = row[1]
+            if session not in known:
+                known[session] = accept(session)
+            if known[session]:
+                found.append(row)
+                if len(found) == _CANDIDATES:
+                    break
+        rows.close()
+        return found
+
+
+def _score(terms: Sequence[Term], length: int, title: str, body: str) -> float:
+    """Return how well a text fits: more hits in a shorter text are better, and those in a title best."""
+    title, body = f" {title} ", f" {body} "
+    usual = 0.5 + length / 1000
+    score = 0.0
+    for term in terms:
+        hits = term.count_in(body)
+        score += hits / (hits + usual) + (1.0 if term.count_in(title) else 0.0)
+    return round(score / len(terms), 6)
+
+
+def _storage_error(error: sqlite3.Error, path: Path) -> StorageError:
+    text = str(error)
+    if "full" in text:
+        return StorageFull(f"the search index {path.name} cannot be written: the disk is full; free some space")
+    return StorageError(
+        f"the search index {path.name} cannot be used ({text}): close the store and delete this file; it is made again",
+        path=str(path),
+    )
