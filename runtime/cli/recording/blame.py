@@ -12,6 +12,7 @@ from greenroom.runtime.cli.store import the_session, the_store
 
 from .fork import check_credentials
 from .leftovers import take_leftovers_of
+from .record import Redact
 from .words import CommandOrNone, dollars
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def blame(
     assume_credentials: Annotated[
         bool, typer.Option("--assume-credentials", help="Do not look whether keys for live calls are set.")
     ] = False,
+    redact: Redact = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the step that decides how a run ends: fork before each step several times, and count how often the outcome
@@ -71,26 +73,24 @@ def blame(
       greenroom blame 1a2b3c --check 'grep -q 42' --steps 3-9 --max-cost 2
     """
     from greenroom.runtime.recording.journal.reading import tape_of
+    from greenroom.runtime.recording.programs.running import check_rules, command_of
     from greenroom.runtime.recording.searching.blame import Blaming
 
     if not check:
         raise typer.BadParameter("say what a good run is, such as 'grep -q done'", param_hint="--check")
     only = _range(steps)
-    with the_store(context).writing() as runtime:
+    store = the_store(context)
+    with store.writing() as runtime:
         take_leftovers_of(runtime)
         found = the_session(runtime, session)
-        if not assume_credentials:
-            check_credentials(tape_of(found), 0)
-        blaming = Blaming(
-            runtime.path,
-            found,
-            check,
-            lambda: runtime.list_sessions({"parent": found.id, "tags": ["blame"], "status": "all", "limit": 1000}),
-            command=command,
-            tell=note,
-        )
-        cost = round(max_cost * 1e6) if max_cost is not None else None
-        result = blaming.search(tries=tries, only=only, budget=budget, max_cost=cost)
+        tape = tape_of(found)
+    check_rules(tape, redact or ())
+    wanted = command_of(tape, command, is_live=True)
+    if not assume_credentials:
+        check_credentials(tape, 0)
+    blaming = Blaming(store.writing, found.id, tape, check, wanted, redact=redact or (), tell=note)
+    cost = round(max_cost * 1e6) if max_cost is not None else None
+    result = blaming.search(tries=tries, only=only, budget=budget, max_cost=cost)
     if as_json:
         print_json(result.to_dict())
     else:

@@ -13,8 +13,8 @@ from greenroom.runtime.cli.parameters import SessionId
 from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.storage.errors import InvalidOperation, ValidationError
 
-from .leftovers import take_leftovers_of
-from .record import tell_recorded
+from .leftovers import put_into_store, take_leftovers_of
+from .record import Redact
 from .words import CommandOrNone, name_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def fork(
     ] = False,
     name: Annotated[str | None, typer.Option(help="Name of the new recording.", show_default=False)] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Add a tag to the new recording. Repeatable.")] = None,
+    redact: Redact = None,
     assume_credentials: Annotated[
         bool, typer.Option("--assume-credentials", help="Do not look whether keys for live calls are set.")
     ] = False,
@@ -74,37 +75,35 @@ def fork(
     from greenroom.runtime.recording.journal.reading import tape_of
     from greenroom.runtime.recording.patches.grammar import parse
     from greenroom.runtime.recording.patches.plan import plan
-    from greenroom.runtime.recording.programs.live import fork_program
-    from greenroom.runtime.recording.programs.running import command_of
+    from greenroom.runtime.recording.programs.live import plan_fork, run_planned
+    from greenroom.runtime.recording.programs.running import check_rules, command_of
     from greenroom.runtime.recording.tape.model import in_order
-    from greenroom.runtime.recording.tape.secrets.urls import REDACTED
 
     if at is None:
         raise typer.BadParameter("say how many steps are answered from the recording", param_hint="--at")
     given = [_parsed(parse, each) for each in patches or ()]
-    with the_store(context).writing() as runtime:
+    store = the_store(context)
+    with store.writing() as runtime:
         take_leftovers_of(runtime)
         found = the_session(runtime, session)
         tape = tape_of(found)
         steps = in_order(tape.crossings)
         if at > len(steps):
             raise ValidationError(f"at: session {found.id} has {counted(len(steps), 'step')}, not {at}", field="at")
+        wanted = command_of(tape, command, is_live=True)
+        check_rules(tape, redact or ())
         given += _edited(steps, at) if edit else []
         planned = plan(given, steps, at)
         if not assume_credentials:
             check_credentials(tape, at)
-        wanted = command_of(tape, command)
-        if not command and any(REDACTED in word for word in wanted):
-            raise InvalidOperation(
-                "the recorded command had a secret in its arguments, which was not kept: give the command, with -- CMD"
-            )
         note(_announced(at, len(given)))
-        made, code, totals = fork_program(
-            runtime.path, found, at, planned, wanted, name=name or name_of(wanted), tags=tag or ()
+        fork = plan_fork(
+            runtime, found, at, planned, wanted, name=name or name_of(wanted), tags=tag or (), redact=redact or ()
         )
-        tell_recorded(made, totals)
-        note(f"what became different: greenroom diff {found.id[:8]} {made.id[:8]}")
-    raise typer.Exit(code)
+    recorded = run_planned(fork)
+    if put_into_store(store, recorded) is not None:
+        note(f"what became different: greenroom diff {found.id[:8]} {fork.session_id[:8]}")
+    raise typer.Exit(recorded.code)
 
 
 def _announced(at: int, patches: int) -> str:

@@ -84,7 +84,7 @@ def _list(runtime: Runtime, limit: int, as_json: bool) -> None:
                 _known(told, "steps"),
                 _known(told, "tokens"),
                 dollars(told.get("cost_microusd")) if told.get("tokens") else "",
-                _known(told, "exit_code"),
+                f"signal {told['signal']}" if "signal" in told else _known(told, "exit_code"),
                 moment(info.created_at),
             )
             for info in page
@@ -120,6 +120,7 @@ def _row(info: SessionInfo) -> dict[str, Any]:
 def _show(runtime: Runtime, name: str, as_json: bool) -> None:
     from greenroom.runtime.recording.journal.reading import tape_of
     from greenroom.runtime.recording.programs.described import described, totals_of
+    from greenroom.runtime.recording.tape.endings import cut_of, ending_of
     from greenroom.runtime.recording.tape.model import in_order
 
     found = the_session(runtime, name)
@@ -136,7 +137,8 @@ def _show(runtime: Runtime, name: str, as_json: bool) -> None:
         "recording": info.id,
         "command": shown_command(tape.about.get("command")),
         "started": moment(datetime.fromtimestamp(started / 1e9, UTC)) if isinstance(started, int) else "",
-        "ended": _ended(tape.about),
+        "ended": ending_of(tape.about),
+        "not whole": cut_of(tape.about) or "",
         "steps": f"{totals.steps:,}" + (f", {totals.failed:,} failed" if totals.failed else ""),
         "model calls": f"{totals.model_calls:,}",
         "tokens": f"{totals.tokens:,}",
@@ -145,16 +147,6 @@ def _show(runtime: Runtime, name: str, as_json: bool) -> None:
     }
     print_fields({name: value for name, value in fields.items() if value})
     _tell_steps(steps)
-
-
-def _ended(about: Mapping[str, Any]) -> str:
-    """Return how a program has ended, or a block of one, which has no exit code."""
-    if (code := about.get("exit_code")) is not None:
-        return f"with exit code {code}"
-    if "ended_at" not in about:
-        return "no: it was killed, or goes on"
-    error = about.get("error")
-    return f"by {error.get('name')}: {error.get('text')}" if isinstance(error, Mapping) else "without an exception"
 
 
 def _tell_steps(steps: Sequence[Described]) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenroom.runtime.cli.output import counted, note, tell_beside
-from greenroom.runtime.cli.store import the_store
+from greenroom.runtime.cli.failures import in_our_words
+from greenroom.runtime.cli.output import note, tell_beside
+from greenroom.runtime.cli.store import Store, the_store
+from greenroom.storage.errors import ConfigurationError, StorageError, StorageFull, StoreLocked
 
-from .leftovers import take_leftovers_of
-from .words import Command, dollars, name_of
+from .leftovers import put_into_store, take_leftovers_of
+from .words import Command, name_of
 
 if TYPE_CHECKING:
-    from greenroom.runtime import Session
-    from greenroom.runtime.recording.programs.described import Totals
+    from greenroom.runtime.recording.programs.folder import Run
 
-__all__ = ["Redact", "record", "tell_recorded"]
+__all__ = ["Redact", "record"]
 
 Redact = Annotated[
     list[str] | None,
@@ -51,32 +53,53 @@ def record(
     reach the disk.
 
     The exit code is that of the program; what was recorded is told on stderr. What was recorded until a crash is kept.
+    The store is open only before and after the program runs; greenroom recordings shows what it has done so far. If the
+    disk takes nothing more, the program runs on, and what could not be kept is told.
 
     Examples:
 
       greenroom record -- python agent.py
       greenroom record --name trial --tag nightly -- python -m my_agent --fast
     """
-    from greenroom.runtime.recording.programs.live import record_program
+    from greenroom.runtime.recording.programs.folder import Run
+    from greenroom.runtime.recording.programs.launch import run_unrecorded
+    from greenroom.runtime.recording.programs.live import record as run_recorded
+    from greenroom.runtime.recording.tape.secrets.redacting import Redactor
 
-    with the_store(context).writing(create=True) as runtime:
-        take_leftovers_of(runtime)
-        session = runtime.create_session(name=name or name_of(command), tags=tag or (), key=key)
-        code, totals = record_program(runtime.path, session, command, redact=redact, processes=processes)
-        tell_recorded(session, totals)
-    raise typer.Exit(code)
+    store = the_store(context)
+    settings = store.settings()
+    rules = [*(redact or ()), *(settings.config.redact if isinstance(settings.config.redact, tuple) else ())]
+    Redactor(rules)
+    run = Run(name=name or name_of(command), tags=list(tag or ()), key=key)
+    try:
+        run = _with_session(store, run)
+        recorded = run_recorded(settings.data, command, run, redact=rules, processes=processes)
+    except OSError as error:
+        tell_beside(f"greenroom: the program runs without being recorded: {settings.data}: {error.strerror or error}")
+        raise typer.Exit(run_unrecorded(command)) from None
+    except ConfigurationError:
+        if run.session is not None:  # nothing has run
+            with store.writing() as runtime:
+                runtime.session(run.session).delete()
+        raise
+    put_into_store(store, recorded)
+    raise typer.Exit(recorded.code)
 
 
-def tell_recorded(session: Session, totals: Totals) -> None:
-    """Say on stderr what was recorded, and what to do with it."""
-    if not totals.steps:
-        note(
-            "nothing crossed a boundary: the program called no model or server through a library that is recorded, or "
-            "it was started without this Python's packages"
-        )
-    parts = [counted(totals.steps, "call"), f"{totals.model_calls:,} of models"]
-    parts += [counted(totals.tokens, "token")] if totals.tokens else []
-    parts += [dollars(totals.cost_microusd)] if totals.cost_microusd else []
-    parts += [f"{totals.failed:,} failed"] if totals.failed else []
-    tell_beside(f"recorded  {session.id}  {', '.join(parts)}")
-    note(f"next: greenroom recordings {session.id[:8]}, greenroom replay {session.id[:8]}")
+def _with_session(store: Store, run: Run) -> Run:
+    """Make the session of a run, so that what is wrong with it is told before the program runs. If another process has
+    the store open, or the disk is full, the session is made later. Raises OSError if there is no store and none can be
+    made."""
+    try:
+        with store.writing(create=True) as runtime:
+            take_leftovers_of(runtime)
+            return replace(run, session=runtime.create_session(name=run.name, tags=run.tags, key=run.key).id)
+    except StoreLocked:
+        note("another process has the store open: what is recorded comes into it when it is free")
+    except StorageError as error:
+        if type(error) not in (StorageError, StorageFull):
+            raise
+        if not (store.settings().data / "CURRENT").exists():
+            raise OSError(in_our_words(str(error), None)) from error
+        note(f"what is recorded comes into the store when that can be written: {in_our_words(str(error), None)}")
+    return run

@@ -39,11 +39,12 @@ def replay_program(session: Session, command: list[str] | None, *, strict: bool,
     """Run the program of a recording again, tell what that has proven, and leave with the exit code that says so."""
     from greenroom.runtime.recording.journal.reading import tape_of
     from greenroom.runtime.recording.programs.running import command_of, run_replay
+    from greenroom.runtime.recording.tape.endings import cut_of
 
     tape = tape_of(session)
     wanted = command_of(tape, command)
-    if "exit_code" not in tape.about:
-        note("the recording was cut off: the program is answered up to there")
+    if (cut := cut_of(tape.about)) is not None:
+        note(f"{cut}: the program is answered up to there")
     note(f"replaying: {shown_command(wanted)}")
     sys.stdout.flush()
     found = run_replay(tape, wanted, strict=strict, output=sys.stderr.fileno() if as_json else None)

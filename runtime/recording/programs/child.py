@@ -25,9 +25,9 @@ from greenroom.runtime.recording.tape.report import ReportFile
 from greenroom.runtime.recording.tape.spool import read_spool
 
 from .claims import Claims
-from .options import LINEAGE, OPTIONS, WATCH, Options
+from .options import LINEAGE, NOT_BEGUN, OPTIONS, WATCH, Options
 from .printed import Printed
-from .process_sink import FIRST, LINEAGE_READ, ProcessSink
+from .process_sink import FIRST, LINEAGE_READ, ProcessSink, mark_lost
 
 if TYPE_CHECKING:  # a program that is recorded pays for no player
     from greenroom.runtime.recording.tape.fork import ForkReel
@@ -41,6 +41,8 @@ __all__ = ["start"]
 def start(told: str) -> None:
     """Begin to record or to replay this process. `told` are the options, as JSON."""
     options = Options(**json.loads(told))
+    with suppress(OSError):
+        os.unlink(os.path.join(options.folder, NOT_BEGUN))
     processes.record_results(options.processes)
     tape = read_spool(options.tape_file) if options.tape_file is not None else None
     child = _Child(options, os.environ.get(LINEAGE) or FIRST, tape)
@@ -76,7 +78,12 @@ class _Child:
     def begin(self) -> None:
         """Make the reel of this process."""
         options = self.options
-        self.lineage = _claimed(options.folder, self.lineage)
+        try:
+            self.lineage = _claimed(options.folder, self.lineage)
+        except OSError as error:  # the disk is full, or can only be read: a program that is recorded goes on
+            if options.mode == "replay":
+                raise
+            mark_lost(options.folder, error)
         reel: Reel
         if options.mode == "replay":
             reel = self._replay = self._player()

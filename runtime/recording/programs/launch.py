@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import time_ns
@@ -21,13 +21,12 @@ from greenroom.runtime.recording.tape.spool import END, SpoolSink, SpoolWriter, 
 from greenroom.storage.errors import ConfigurationError, ValidationError
 
 from .claims import Claims
-from .options import LINEAGE, OPTIONS, Mode, Options
+from .options import LINEAGE, LOST, NOT_BEGUN, OPTIONS, WHOLE, Mode, Options
+from .process_sink import mark_lost
 
-__all__ = ["has_begun", "read_report", "run"]
+__all__ = ["lost_in", "read_report", "run", "run_unrecorded"]
 
 _BOOTSTRAP: Final = str(Path(__file__).parent / "bootstrap")
-_INTERVAL: Final = 0.2
-"""Seconds between two looks at what a recorded program has appended."""
 _PASSED_ON: Final = ("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT", "SIGHUP", "SIGQUIT")
 _OF_TERMINAL: Final = ("SIGINT", "SIGHUP", "SIGQUIT")
 """Those that a terminal gives to all processes in its foreground."""
@@ -53,7 +52,6 @@ def run(
     lenient: bool = False,
     stirred: bool = False,
     changes: tuple[str, Any] | None = None,
-    poll: Callable[[], None] | None = None,
     stdout: Any = None,
     stderr: Any = None,
 ) -> int:
@@ -64,8 +62,7 @@ def run(
     `hash_seed` is what the hashes of texts are seeded with (the default: as on the tape, else PYTHONHASHSEED, else
     any). `sleep` is the part of its sleeps that a replayed program sleeps. `lenient` has a replay go on where nothing
     that was recorded fits; `stirred` has it delay threads, so that others come first. `changes` says what live calls of
-    a fork are made with: "module:function", and a JSON value that the function is given. `poll` is called every fifth
-    of a second, and once at the end.
+    a fork are made with: "module:function", and a JSON value that the function is given.
 
     Raises ConfigurationError if the command cannot be started, if its Python has no greenroom, or if it was no Python
     that reads PYTHONPATH; ValidationError if it replays without a tape.
@@ -96,22 +93,43 @@ def run(
     environment["PYTHONHASHSEED"] = options.hash_seed
     before = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = f"{_BOOTSTRAP}{os.pathsep}{before}" if before else _BOOTSTRAP
-    code = _run(command, environment, cwd, poll, stdout, stderr)
-    if not has_begun(spool_dir) or (code == _NOT_STARTED and Path(spool_dir, "not-started").exists()):
+    for name in (NOT_BEGUN, WHOLE):
+        Path(spool_dir, name).touch()
+    ended = _run(command, environment, cwd, stdout, stderr)
+    code = 128 - ended if ended < 0 else ended
+    if Path(spool_dir, NOT_BEGUN).exists() or (code == _NOT_STARTED and Path(spool_dir, "not-started").exists()):
         raise _not_begun(command, code, environment)
-    if mode == "replay":
-        _report_unused(options.folder, tape)
-    end = SpoolSink(SpoolWriter(Path(spool_dir, END)))
-    end.about({"exit_code": code, "ended_at": time_ns(), **_unrecorded(options.folder)})
-    end.close()
-    if poll is not None:
-        poll()
+    told = {"exit_code": code, "ended_at": time_ns()} | ({"signal": -ended} if ended < 0 else {})
+    try:
+        if mode == "replay":
+            _report_unused(options.folder, tape)
+        end = SpoolSink(SpoolWriter(Path(spool_dir, END)))
+        end.about({**told, **_unrecorded(options.folder), **_lost(options.folder)})
+        end.close()
+    except OSError as error:
+        mark_lost(options.folder, error)
     return code
 
 
-def has_begun(spool_dir: str | os.PathLike[str]) -> bool:
-    """Return whether a process of the run has reached its recorder or player."""
-    return any(Path(spool_dir).glob("*.process"))
+def run_unrecorded(command: Sequence[str], *, stdout: Any = None) -> int:
+    """Run a command as it is, and return its exit code, as `run` does. Raises ConfigurationError if it cannot be
+    started."""
+    ended = _run(command, dict(os.environ), None, stdout, None)
+    return 128 - ended if ended < 0 else ended
+
+
+def lost_in(spool_dir: str | os.PathLike[str]) -> str | None:
+    """Return why something of a run is not kept, as the operating system says it; None if all is."""
+    found = next(Path(spool_dir).glob(f"{LOST}*"), None)
+    if found is None:
+        return None
+    number = found.name.removeprefix(LOST)
+    return os.strerror(int(number)) if number.isdecimal() and int(number) else "the disk takes nothing more"
+
+
+def _lost(folder: str) -> dict[str, str]:
+    reason = lost_in(folder)
+    return {"failure": reason} if reason is not None else {}
 
 
 def read_report(spool_dir: str | os.PathLike[str]) -> ReplayReport:
@@ -143,10 +161,10 @@ def _run(
     command: Sequence[str],
     environment: dict[str, str],
     cwd: str | os.PathLike[str] | None,
-    poll: Callable[[], None] | None,
     stdout: Any,
     stderr: Any,
 ) -> int:
+    """Run a command, and return how it ended: below 0, the number of the signal that killed it."""
     try:
         process = subprocess.Popen(list(command), env=environment, cwd=cwd, stdout=stdout, stderr=stderr)
     except OSError as error:
@@ -156,14 +174,7 @@ def _run(
             command=command[0],
         ) from error
     with _passing_on(process):
-        while True:
-            try:
-                code = process.wait(_INTERVAL if poll is not None else None)
-                break
-            except subprocess.TimeoutExpired:
-                assert poll is not None
-                poll()
-    return 128 - code if code < 0 else code
+        return process.wait()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
-__all__ = ["LINEAGE", "OPTIONS", "WATCH", "Mode", "Options"]
+__all__ = ["LINEAGE", "LOST", "NOT_BEGUN", "OPTIONS", "WATCH", "WHOLE", "Mode", "Options"]
 
 Mode = Literal["record", "replay", "fork"]
 
@@ -16,6 +16,12 @@ LINEAGE: Final = "GREENROOM_RECORDING_LINEAGE"
 """The variable that says which process of the run one is: "0.2" is the second that the first one has started."""
 WATCH: Final = "GREENROOM_RECORDING_WATCH"
 """The variable that names the file in which processes say what they touched outside of every boundary."""
+NOT_BEGUN: Final = "not-begun"
+"""The file in the folder of a run that its first process removes once it has reached its recorder or player."""
+WHOLE: Final = "whole"
+"""The file there that says that all is kept. A process that could not keep something gives it another name: `LOST` and
+the number of the error. Files are made before the program starts, because a full disk takes no new ones."""
+LOST: Final = "lost-"
 
 
 @dataclass(frozen=True, slots=True)

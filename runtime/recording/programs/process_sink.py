@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,15 +15,39 @@ from greenroom.runtime.recording.tape.secrets.urls import clean_command
 from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter
 from greenroom.runtime.version import __version__
 
+from .options import LOST, WHOLE
+
 if TYPE_CHECKING:  # without rules, a program pays for no redaction
     from greenroom.runtime.recording.tape.secrets.redacting import Redactor
 
-__all__ = ["FIRST", "LINEAGE_READ", "ProcessSink"]
+__all__ = ["FIRST", "LINEAGE_READ", "ProcessSink", "mark_lost"]
 
 LINEAGE_READ: Final = ("process", "lineage", "", "main")
 """The read by which a further process says, on a tape, which one it is: kind, name, place, lane."""
 FIRST: Final = "0"
 """The lineage of the program itself."""
+
+
+def _in_peace(method: Callable[..., None]) -> Callable[..., None]:
+    """Have the recording end, and not the program, where the disk takes nothing more: what follows is not kept, and a
+    mark in the folder of the run says so."""
+
+    @wraps(method)
+    def guarded(self: ProcessSink, *arguments: Any) -> None:
+        if not self._is_left:
+            try:
+                method(self, *arguments)
+            except OSError as error:
+                self._is_left = True
+                mark_lost(self._folder, error)
+
+    return guarded
+
+
+def mark_lost(folder: str, error: OSError) -> None:
+    """Leave a mark that something is not kept. A disk that is full still renames files."""
+    with suppress(OSError):
+        os.rename(os.path.join(folder, WHOLE), os.path.join(folder, f"{LOST}{error.errno or 0}"))
 
 
 class ProcessSink:
@@ -35,8 +62,12 @@ class ProcessSink:
         self._is_left = False
         self.number = 0
 
-    def open(self) -> SpoolSink:
-        """Return the spool. Make it if there is none."""
+    @_in_peace
+    def open(self) -> None:
+        """Make the spool."""
+        self._opened()
+
+    def _opened(self) -> SpoolSink:
         if self._spool is None:
             first = self._lineage == FIRST
             number = 0 if first else max(1, len([each for each in os.listdir(self._folder) if each.endswith(".spool")]))
@@ -56,6 +87,7 @@ class ProcessSink:
                 self._spool.reads(Reads([(*LINEAGE_READ, begun)], number))
         return self._spool
 
+    @_in_peace
     def about(self, told: dict[str, Any]) -> None:
         """Put what this process says of itself into its spool, if it has one."""
         if self._spool is not None:
@@ -63,32 +95,34 @@ class ProcessSink:
                 told = self._redactor.about(told)
             self._spool.about(told)
 
+    @_in_peace
     def crossing(self, crossing: Crossing) -> None:
         """Append a crossing."""
-        if not self._is_left:
-            spool = self.open()
-            crossing.process = self.number
-            spool.crossing(self._redactor.crossing(crossing) if self._redactor is not None else crossing)
+        spool = self._opened()
+        crossing.process = self.number
+        spool.crossing(self._redactor.crossing(crossing) if self._redactor is not None else crossing)
 
+    @_in_peace
     def reads(self, reads: Reads) -> None:
         """Hold reads for the next crossing; those of a further process are appended at once."""
-        if not self._is_left:
-            spool = self.open()
-            reads.process = self.number
-            spool.reads(self._redactor.reads(reads) if self._redactor is not None else reads)
-            if self.number:
-                spool.sync()
+        spool = self._opened()
+        reads.process = self.number
+        spool.reads(self._redactor.reads(reads) if self._redactor is not None else reads)
+        if self.number:
+            spool.sync()
 
+    @_in_peace
     def sync(self) -> None:
         """Append what is held."""
         if self._spool is not None:
             self._spool.sync()
 
+    @_in_peace
     def close(self) -> None:
         """Append what is held, and close the spool."""
-        if self._spool is not None and not self._is_left:
+        if self._spool is not None:
             self._spool.close()
-            self._is_left = True
+        self._is_left = True
 
     def abandon(self) -> None:
         """Touch the spool no more: it is that of the process that forked this one."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from greenroom.runtime.recording.patches.grammar import Patch
 from greenroom.runtime.recording.tape.model import Tape
+from greenroom.runtime.recording.tape.secrets.urls import REDACTED
 from greenroom.runtime.recording.tape.spool import write_tape
 from greenroom.storage.errors import InvalidOperation
 
@@ -17,18 +18,34 @@ from .credentials import stand_ins
 from .launch import read_report, run
 from .replay import ProgramReplay, digest_of
 
-__all__ = ["command_of", "run_fork", "run_live", "run_replay"]
+__all__ = ["check_rules", "command_of", "run_fork", "run_live", "run_replay"]
 
 _CHANGES = "greenroom.runtime.recording.patches.requests:changes_of"
 
 
-def command_of(tape: Tape, given: Sequence[str] | None = None) -> list[str]:
+def command_of(tape: Tape, given: Sequence[str] | None = None, *, is_live: bool = False) -> list[str]:
     """Return the command to run again: the one that is given, else the recorded one. Raises InvalidOperation if there
-    is none."""
+    is none; if it `is_live`, also if it had secrets that were not kept."""
     command = list(given or tape.about.get("command") or ())
     if not command:
         raise InvalidOperation("this recording is of a part of a program: say which to run, with -- CMD")
+    if is_live and not given and any(REDACTED in word for word in command):
+        raise InvalidOperation(
+            "the recorded command had a secret in its arguments, which was not kept: give the command, with -- CMD"
+        )
     return command
+
+
+def check_rules(tape: Tape, given: Sequence[str]) -> None:
+    """Raise InvalidOperation if a recording was made with rules that are not kept, and no others are given in their
+    place: what goes on live would put on the disk what they have removed."""
+    kept = tape.about.get("redact")
+    withheld = kept.get("withheld", 0) if isinstance(kept, Mapping) else 0
+    if len(given) < withheld:
+        raise InvalidOperation(
+            f"the recording was redacted by {withheld} rule{'s' if withheld != 1 else ''} that may be secret and so are"
+            " kept nowhere: give them again, with --redact"
+        )
 
 
 def run_live(
@@ -40,10 +57,9 @@ def run_live(
     environment: Mapping[str, str] | None = None,
     hash_seed: str | None = None,
     output: int | None = None,
-    poll: Callable[[], None] | None = None,
 ) -> int:
     """Run a program that puts spools into a folder, and return its exit code. `environment` is added to this process's
-    own; `output` is a file descriptor to print to, `poll` is called while the program runs."""
+    own; `output` is a file descriptor to print to."""
     return run(
         command,
         "record",
@@ -53,7 +69,6 @@ def run_live(
         processes=processes,
         redact=redact,
         stdout=output,
-        poll=poll,
     )
 
 
@@ -63,8 +78,8 @@ def run_fork(
     folder: Path,
     patches: Sequence[Patch],
     *,
+    redact: Sequence[str] = (),
     output: int | None = None,
-    poll: Callable[[], None] | None = None,
 ) -> int:
     """Run a program that is answered from a tape, and goes on live behind its end, with patches. Its spools go into a
     folder, with what was answered. Return its exit code."""
@@ -78,9 +93,9 @@ def run_fork(
         cwd=_directory(tape),
         hash_seed=_seed(tape),
         processes=bool(tape.about.get("processes")),
+        redact=redact,
         changes=(_CHANGES, [each.text for each in patches]) if patches else None,
         stdout=output,
-        poll=poll,
     )
 
 

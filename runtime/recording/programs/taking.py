@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenroom.runtime.recording.journal.reading import items_of, runs_of, source_of
 from greenroom.runtime.recording.journal.writing import JournalSink
 from greenroom.runtime.recording.tape.model import Crossing, Reads
-from greenroom.runtime.recording.tape.spool import SpoolReader
+from greenroom.runtime.recording.tape.spool import SpoolFolder
 
 if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
@@ -45,11 +44,10 @@ class Taker:
         """`run` is the recording in the session that goes on; otherwise the newest of its own, or a new one. `about` is
         added to what the program says of itself."""
         self._session = session
-        self._folder = Path(folder)
         self._redact = redact
         self._about = about or {}
         self._understanding = understanding
-        self._readers: dict[str, SpoolReader] = {}
+        self._spools = SpoolFolder(folder)
         self._sink: JournalSink | None = None
         self._taken: set[tuple[int, int]] = set()
         self._reads: Counter[int] = Counter()
@@ -74,12 +72,8 @@ class Taker:
     def take(self) -> int:
         """Take in what has come since the last time, and return how many crossings that was."""
         before = self.crossings
-        for path in sorted(self._folder.glob("*.spool")):
-            reader = self._readers.get(path.name)
-            if reader is None:
-                reader = self._readers[path.name] = SpoolReader(path)
-            for record in reader.poll():
-                self._record(record)
+        for record in self._spools.records():
+            self._record(record)
         if self.crossings > before and self._understanding is not None:
             self._understanding.go_on()
         return self.crossings - before
@@ -87,9 +81,10 @@ class Taker:
     def _record(self, record: Crossing | Reads | dict[str, Any]) -> None:
         if isinstance(record, dict):
             if not record.get("process"):
+                is_first = "lineage" in record or "command" in record
                 if self._sink is None:
-                    self._begin(record)
-                elif "lineage" not in record:
+                    self._begin(record if is_first else {})
+                if not is_first:
                     self._told_last |= {name: told for name, told in record.items() if name != "process"}
             return
         sink = self._sink if self._sink is not None else self._begin({})

@@ -6,29 +6,29 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from greenroom.runtime.recording.journal.reading import tape_of
 from greenroom.runtime.recording.patches.plan import Plan
 from greenroom.runtime.recording.programs.described import Described, described
-from greenroom.runtime.recording.programs.live import fork_program
-from greenroom.runtime.recording.programs.running import command_of, run_replay
-from greenroom.runtime.recording.tape.model import in_order
+from greenroom.runtime.recording.programs.live import Sessions, journal, plan_fork, run_planned
+from greenroom.runtime.recording.programs.running import run_replay
+from greenroom.runtime.recording.tape.model import Tape, in_order
 from greenroom.storage.errors import ReplayError, ValidationError
 
 from .ranking import StepScore, Trial, planned, ranked
 
 if TYPE_CHECKING:
-    from greenroom.runtime.handles.session import Session
     from greenroom.storage.catalog.model import SessionInfo
 
 __all__ = ["Blame", "Blaming"]
 
 _METADATA: Final = "blame"
 _TAG: Final = "blame"
+_MOST_TRIALS: Final = 1000
+"""Forks of earlier searches that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,28 @@ def _told(step: Described) -> dict[str, Any]:
     return {"called": step.called, "answer": step.answer, "place": step.place, "model": step.model}
 
 
+class Store(Sessions, Protocol):
+    """What is needed of a store that is open: a `Runtime` has it."""
+
+    def list_sessions(self, query: dict[str, Any], /) -> Iterable[SessionInfo]:
+        """Return the sessions that match."""
+
+
 @dataclass(slots=True)
 class Blaming:
-    """A search in one recording.
+    """A search in one recording: the session with this id, and its tape.
 
-    found = Blaming(data, session, 'grep -q 42', children).search(tries=5)
+    found = Blaming(opening, session_id, tape, 'grep -q 42', command).search(tries=5)
     """
 
-    data: Path
-    session: Session
+    opening: Callable[[], AbstractContextManager[Store]]
+    """Opens the store, which is closed while programs run."""
+    session_id: str
+    tape: Tape
     check: str
-    children: Callable[[], Iterable[SessionInfo]]
-    """Returns the sessions below the recording: forks of earlier searches are among them."""
-    command: Sequence[str] | None = None
+    command: list[str]
+    redact: Sequence[str] = ()
+    """Rules beside those that are kept with the recording."""
     tell: Callable[[str], None] = lambda _: None
     steps: dict[int, Described] = field(default_factory=dict)
 
@@ -91,12 +100,10 @@ class Blaming:
         `only` is the first and the last step to look at, otherwise every model call; `budget` is the most live runs,
         and `max_cost` what they may cost, in micro-dollars. Raises ReplayError if the recording cannot be replayed.
         """
-        tape = tape_of(self.session)
-        crossings = in_order(tape.crossings)
+        crossings = in_order(self.tape.crossings)
         self.steps = {number: described(number, each) for number, each in enumerate(crossings, 1)}
-        command = command_of(tape, self.command)
         looked_at = self._looked_at(only)
-        passed = self._baseline(command)
+        passed = self._baseline()
         trials = self._known()
         runs = cost = failed = 0
         stopped: Literal["budget", "max_cost"] | None = None
@@ -107,7 +114,7 @@ class Blaming:
             if max_cost is not None and cost >= max_cost:
                 stopped = "max_cost"
                 break
-            trial = self._try(step, number, command)
+            trial = self._try(step, number)
             trials.append(trial)
             runs, cost, failed = runs + 1, cost + trial.cost, failed + (trial.passed is None)
             told = (
@@ -128,16 +135,16 @@ class Blaming:
             raise ValidationError(f"steps: the recording has the steps 1 to {len(self.steps)}", field="steps")
         return list(range(first, last + 1))
 
-    def _baseline(self, command: list[str]) -> bool:
+    def _baseline(self) -> bool:
         """Return what the check says of the recorded run, which is replayed for that."""
         with tempfile.TemporaryFile() as output:
-            replayed = run_replay(tape_of(self.session), command, output=output.fileno())
+            replayed = run_replay(self.tape, self.command, output=output.fileno())
             if replayed.verdict in ("refused", "failed"):
                 raise ReplayError(
                     f"the recording cannot be replayed as it was ({replayed.verdict}), so nothing can be said of its "
-                    f"steps: see greenroom replay {self.session.id[:8]}"
+                    f"steps: see greenroom replay {self.session_id[:8]}"
                 )
-            return self._passes(output.fileno(), replayed.code, self.session.id)
+            return self._passes(output.fileno(), replayed.code, self.session_id)
 
     def _passes(self, output: int, code: int, session_id: str) -> bool:
         os.lseek(output, 0, os.SEEK_SET)
@@ -154,10 +161,13 @@ class Blaming:
     def _known(self) -> list[Trial]:
         """Return the trials of earlier searches with the same check and command."""
         found: list[Trial] = []
-        for info in self.children():
-            told: Any = info.custom_metadata.get(_METADATA)
-            if isinstance(told, dict) and told.get("check") == self._name():
-                found.append(Trial(told["step"], told["number"], info.id, told["passed"], told["cost_microusd"]))
+        with self.opening() as store:
+            for info in store.list_sessions(
+                {"parent": self.session_id, "tags": [_TAG], "status": "all", "limit": _MOST_TRIALS}
+            ):
+                told: Any = info.custom_metadata.get(_METADATA)
+                if isinstance(told, dict) and told.get("check") == self._name():
+                    found.append(Trial(told["step"], told["number"], info.id, told["passed"], told["cost_microusd"]))
         return found
 
     def _name(self) -> str:
@@ -165,20 +175,20 @@ class Blaming:
         whole = "\0".join([self.check, *(self.command or ())])
         return blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
-    def _try(self, step: int, number: int, command: list[str]) -> Trial:
+    def _try(self, step: int, number: int) -> Trial:
         before = sum(each.cost_microusd or 0 for at, each in self.steps.items() if at < step)
+        name = f"blame: step {step}, try {number}"
+        with self.opening() as store:
+            source = store.session(self.session_id)
+            fork = plan_fork(store, source, step - 1, Plan(), self.command, name=name, tags=[_TAG], redact=self.redact)
         with tempfile.TemporaryFile() as output:
-            made, code, totals = fork_program(
-                self.data,
-                self.session,
-                step - 1,
-                Plan(),
-                command,
-                name=f"blame: step {step}, try {number}",
-                tags=[_TAG],
-                output=output.fileno(),
+            recorded = run_planned(fork, output=output.fileno())
+            totals = journal(self.opening, recorded).totals
+            passed = (
+                None if recorded.code in (126, 127) else self._passes(output.fileno(), recorded.code, fork.session_id)
             )
-            passed = None if code in (126, 127) else self._passes(output.fileno(), code, made.id)
-        trial = Trial(step, number, made.id, passed, max(0, totals.cost_microusd - before))
-        made.update_metadata({_METADATA: {"check": self._name(), **trial.to_dict()}})
+        trial = Trial(step, number, fork.session_id, passed, max(0, totals.cost_microusd - before))
+        with self.opening() as store:
+            told = {"check": self._name(), **trial.to_dict()}
+            store.session(fork.session_id).update_metadata({_METADATA: told})
         return trial

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from greenroom.storage.errors import ReplayError, shown
 
 from . import lanes, sites
+from .endings import cut_of
 from .matching.calls import Call, Calls, Claim, Found
 from .matching.difference import difference
 from .matching.order import Order
@@ -275,14 +276,10 @@ class Player(Reel):
     def _missing(self, call: Call) -> ReplayError:
         near = self._calls.near(call)
         told = f"the nearest recordings are {', '.join(near)}" if near else f"no {call.kind} call was recorded"
-        cut = ""
-        if under_way := self.about.get("under_way"):
-            cut = f"; {under_way} calls were under way when the recording ended, and were not recorded"
-        elif "exit_code" not in self.about and "ended_at" not in self.about:
-            cut = "; the recording may have been cut off before its end"
+        cut = cut_of(self.about)
         error = ReplayError(
             f"nothing was recorded for {call.kind} {shown(call.name, 160)} at {call.place or 'an unknown place'}, and a"
-            f" replay calls nobody: {told}{cut}. Record anew, or fork to go on live",
+            f" replay calls nobody: {told}{f'; {cut}' if cut else ''}. Record anew, or fork to go on live",
             kind=call.kind,
             name=call.name,
             place=call.place,

@@ -15,11 +15,13 @@ reads     the process, the texts that occur, and the reads, each four indexes of
 
 from __future__ import annotations
 
+import heapq
 import os
 import struct
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 from zlib import crc32
 
@@ -50,6 +52,8 @@ _fields_of: Final = attrgetter(*_FIELDS)
 _HELD: Final = 256 << 10
 """Bytes of reads that wait for a crossing."""
 _CHUNK: Final = 4 << 20
+_BATCH: Final = 1 << 20
+"""Bytes that are read from a spool at once."""
 
 _packer: Final = msgpack.Packer(unicode_errors="surrogatepass", strict_types=True)
 """One for all threads: of plain values it runs no Python code, and so holds the GIL from start to end."""
@@ -124,9 +128,23 @@ class SpoolReader:
         self._at = 0
         self._is_damaged = False
 
+    @property
+    def is_end(self) -> bool:
+        """Whether it is the spool in which the launcher says how the program ended."""
+        return os.path.basename(self._path) == END
+
     def poll(self) -> list[Record]:
         """Return the records that were appended since the last call. A frame that is not whole yet is left for the
         next one. Raises IntegrityError for what is no spool."""
+        return list(self.records())
+
+    def records(self) -> Iterator[Record]:
+        """Yield the same, one at a time. The file is open for a moment only, since a run may have many."""
+        while batch := self._batch():
+            yield from batch
+
+    def _batch(self) -> list[Record]:
+        """Return the next records: about a MiB of them, as far as there are any that this version knows."""
         found: list[Record] = []
         with open(self._path, "rb") as file:
             if self._at == 0:
@@ -136,8 +154,12 @@ class SpoolReader:
                         return found  # the process was killed, or has not got further yet
                     raise IntegrityError(f"{os.path.basename(self._path)} is no spool of a recording", path=self._path)
                 self._at = len(_MAGIC)
-            file.seek(self._at)
-            while not self._is_damaged and len(head := file.read(_HEAD.size)) == _HEAD.size:
+            begin = self._at
+            file.seek(begin)
+            while not self._is_damaged and not (found and self._at - begin > _BATCH):
+                head = file.read(_HEAD.size)
+                if len(head) < _HEAD.size:
+                    break
                 length, checksum = _HEAD.unpack(head)
                 payload = file.read(length)
                 if len(payload) < length:
@@ -164,31 +186,36 @@ class SpoolFolder:
         self._folder = os.fspath(folder)
         self._readers: dict[str, SpoolReader] = {}
 
-    def poll(self) -> list[Record]:
-        """Return what was appended since the last call: of each process in its order, crossings of several processes in
-        the order in which they began, as far as it is known yet."""
-        found: list[tuple[int, Record]] = []
-        for name in sorted(name for name in os.listdir(self._folder) if name.endswith(".spool")):
-            reader = self._readers.get(name)
-            if reader is None:
-                reader = self._readers[name] = SpoolReader(os.path.join(self._folder, name))
-            last = 0
-            behind: list[Record] = []
-            for record in reader.poll():
-                behind.append(record)
-                if isinstance(record, Crossing):  # what stands before a crossing goes with it
-                    last = max(last, record.time)
-                    found.extend((last, each) for each in behind)
-                    behind = []
-            found.extend((last, each) for each in behind)
-        found.sort(key=lambda each: each[0])
-        return [record for _, record in found]
+    def records(self) -> Iterator[Record]:
+        """Yield what was appended since the last call: of each process in its order, crossings of several processes in
+        the order in which they began, as far as it is known yet. Memory holds a few records at a time."""
+        names = os.listdir(self._folder) if os.path.isdir(self._folder) else []
+        for name in sorted(name for name in names if name.endswith(".spool")):
+            if name not in self._readers:
+                self._readers[name] = SpoolReader(os.path.join(self._folder, name))
+        for _, record in heapq.merge(*map(_timed, self._readers.values()), key=itemgetter(0)):
+            yield record
+
+
+def _timed(reader: SpoolReader) -> Iterator[tuple[int, Record]]:
+    """Yield the records of a spool, each with the time by which it takes its place among those of other processes."""
+    last = sys.maxsize if reader.is_end else 0
+    behind: list[Record] = []
+    for record in reader.records():
+        if isinstance(record, Reads):  # which go with the crossing that follows
+            behind.append(record)
+            continue
+        if isinstance(record, Crossing):
+            last = max(last, record.time)
+        yield from ((last, each) for each in (*behind, record))
+        behind = []
+    yield from ((last, each) for each in behind)
 
 
 def read_spools(folder: str | os.PathLike[str]) -> Tape:
     """Return the tape of a run whose processes left their spools in a folder. Crossings of several processes stand in
     the order of their times."""
-    return _tape(SpoolFolder(folder).poll())
+    return _tape(SpoolFolder(folder).records())
 
 
 def write_tape(path: str | os.PathLike[str], tape: Tape) -> None:

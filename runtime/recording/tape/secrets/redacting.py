@@ -20,7 +20,7 @@ from greenroom.storage.errors import ValidationError
 from ..model import PATCHED, Asked, Crossing, Reads, key_of
 from .writings import clean_writings
 
-__all__ = ["MARK", "REDACTED", "Redactor", "redactor_of"]
+__all__ = ["MARK", "REDACTED", "Redactor", "kept_rules", "redactor_of"]
 
 logger = logger_of("recording")
 
@@ -260,11 +260,16 @@ def _listed(rules: str | Iterable[str]) -> list[str]:
 
 def redactor_of(about: Mapping[str, Any], also: Callable[[str], str] | None = None) -> Redactor | None:
     """Return what cleans the requests of a replay as the recording was cleaned; None if it was not."""
+    rules = kept_rules(about)
+    return Redactor(rules, also) if rules or also is not None else None
+
+
+def kept_rules(about: Mapping[str, Any]) -> list[str]:
+    """Return the rules that are kept with a recording."""
     kept = about.get("redact")
     if not isinstance(kept, Mapping):
-        return Redactor((), also) if also is not None else None
-    rules = [each for name in ("patterns", "paths") for each in kept.get(name) or () if type(each) is str]
-    return Redactor(rules, also) if rules or also is not None else None
+        return []
+    return [each for name in ("patterns", "paths") for each in kept.get(name) or () if type(each) is str]
 
 
 # -- JSON paths

@@ -5,18 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
-from collections.abc import Callable
 
-from .conftest import CALLS, Programs
-
-
-def _until(done: Callable[[], bool]) -> None:
-    """Wait for something that another process is about to do."""
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+from .conftest import CALLS, Programs, until
 
 
 def _pid(programs: Programs) -> int:
@@ -30,29 +20,34 @@ def _pid(programs: Programs) -> int:
 def test_a_program_that_is_killed_has_a_recording_up_to_there(programs: Programs) -> None:
     programs.model.gate.clear()
     recorder = programs.start("record", "--", *CALLS)
-    _until(lambda: len(programs.model.asked) == 2)
+    until(lambda: len(programs.model.asked) == 2)
     os.kill(_pid(programs), signal.SIGKILL)
     _, err = recorder.communicate(timeout=30)
     assert recorder.returncode == 128 + signal.SIGKILL
     session = programs.recorded(err)
     assert "2 calls, 1 of models" in err
     found = programs.json("recordings", session)
-    assert (found["steps"], found["exit_code"]) == (2, 137)
+    assert (found["steps"], found["exit_code"], found["signal"]) == (2, 137, signal.SIGKILL)
+    assert "signal 9" in programs("recordings")[0]
+    assert "killed by signal 9 (SIGKILL)" in programs("recordings", session)[0]
     programs.model.stop()
     _, err = programs("replay", session, code=4)
-    assert "refused" in err
+    killed = "the recorded program was killed by signal 9 (SIGKILL), and its recording ends there"
+    assert f"{killed}: the program is answered up to there" in err
+    (refused,) = [line for line in err.splitlines() if line.startswith("nothing was recorded for")]
+    assert killed in refused
 
 
 def test_the_rest_is_taken_up_if_the_recorder_is_killed(programs: Programs) -> None:
     programs.model.gate.clear()
     recorder = programs.start("record", "--", *CALLS)
-    _until(lambda: len(programs.model.asked) == 2)
+    until(lambda: len(programs.model.asked) == 2)
     program = _pid(programs)
     recorder.kill()
     programs.model.gate.set()
     out, _ = recorder.communicate(timeout=30)
     assert out == 'answer: 2: {"city": "Rome", "temp": 21}\n'
-    _until(lambda: not _is_running(program))
+    until(lambda: not _is_running(program))
     out, err = programs("recordings", "--json")
     assert "taken up: what was recorded in session" in err
     (row,) = json.loads(out)

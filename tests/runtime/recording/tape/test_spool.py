@@ -82,18 +82,18 @@ def test_what_is_no_spool_is_an_error(tmp_path: Path) -> None:
 
 def test_a_growing_folder_is_read_bit_by_bit(tmp_path: Path) -> None:
     folder = SpoolFolder(tmp_path)
-    assert folder.poll() == []
+    assert [*folder.records()] == []
     one = SpoolSink(SpoolWriter(tmp_path / "000000.spool"))
     one.about({"process": 0, "command": ["python"]})
     one.crossing(Crossing(1, "tool", "a", "", "main", {}, {}, 1, time=10))
-    assert len(folder.poll()) == 2
+    assert len([*folder.records()]) == 2
     other = SpoolSink(SpoolWriter(tmp_path / "000001.spool"))
     other.about({"process": 1})
     other.crossing(Crossing(1, "tool", "c", "", "main", {}, {}, 1, time=30, process=1))
     one.crossing(Crossing(2, "tool", "d", "", "main", {}, {}, 2, time=40))
     other.crossing(Crossing(2, "tool", "b", "", "main", {}, {}, 2, time=35, process=1))
-    assert [each.name for each in folder.poll() if isinstance(each, Crossing)] == ["c", "b", "d"]
-    assert folder.poll() == []
+    assert [each.name for each in folder.records() if isinstance(each, Crossing)] == ["c", "b", "d"]
+    assert [*folder.records()] == []
     tape = read_spools(tmp_path)
     assert [each.name for each in tape.crossings] == ["a", "c", "b", "d"]
     assert tape.about == {"process": 0, "command": ["python"]}
