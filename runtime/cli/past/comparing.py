@@ -10,12 +10,14 @@ import typer
 from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.output import brief, counted, one_line, print_json, print_line, printable
 from greenroom.runtime.cli.parameters import AsJson, SessionId
+from greenroom.runtime.cli.recording.leftovers import take_leftovers
 from greenroom.runtime.cli.store import the_session, the_store
 
 from .words import detail, said_in
 
 if TYPE_CHECKING:
-    from greenroom.runtime import ComparedSide, Comparison, ContextChange, ContextView, StateChange
+    from greenroom.runtime import ComparedSide, Comparison, ContextChange, ContextView, Session, StateChange
+    from greenroom.runtime.recording.journal.steps import Steps
 
 __all__ = ["context", "diff"]
 
@@ -32,11 +34,14 @@ _Other = Annotated[
 def diff(context: typer.Context, session: SessionId, other: _Other, as_json: AsJson = False) -> None:
     """Say where two sessions stopped being the same, what each did alone, and what is different in the end.
 
-    Such as a session and its fork: greenroom diff 1a2b3c 4d5e6f. Times, ids and durations do not count.
+    Such as a session and its fork: greenroom diff 1a2b3c 4d5e6f. Times, ids and durations do not count. Of recordings,
+    steps are those of greenroom recordings and of fork --at.
     """
+    take_leftovers(the_store(context))
     with the_store(context).reading() as runtime:
         one, another = the_session(runtime, session), the_session(runtime, other)
         found = runtime.compare(one, another)
+        steps = [_steps(each) for each in (one, another)]
         names = [info.name or info.id for info in (one.info(), another.info())]
         last = next(iter(one.events(found.common - 1, 1)), None) if found.common else None
     if as_json:
@@ -46,9 +51,14 @@ def diff(context: typer.Context, session: SessionId, other: _Other, as_json: AsJ
         print(f"the same: {counted(found.a.events, 'event')} each")
         return
     about = f": {last.type}  {detail(last)}" if last is not None else ""
-    print(one_line(f"the same up to event {found.common}{about}"))
-    for letter, name, side in zip("AB", names, (found.a, found.b), strict=True):
+    step = ""
+    if all(each is not None for each in steps):
+        step = f", step {min(each.upto(found.common) for each in steps if each is not None)}"
+    print(one_line(f"the same up to event {found.common}{step}{about}"))
+    for letter, name, side, each in zip("AB", names, (found.a, found.b), steps, strict=True):
         _tell_side(letter, name, side)
+        if each is not None and (own := each.upto(found.common) + 1) <= len(each):
+            print(f"   first step {own}, event {each.events[own - 1]}")
     for title, changes in (
         ("state", found.state),
         ("conversation", found.conversation),
@@ -58,6 +68,14 @@ def diff(context: typer.Context, session: SessionId, other: _Other, as_json: AsJ
             print(f"{title} (- only A, + only B, ~ from A to B):")
             _tell_changes(changes)
     _tell_use(found)
+
+
+def _steps(session: Session) -> Steps | None:
+    """Return the steps of a session that is a recording."""
+    from greenroom.runtime.recording.journal.forms import TAG
+    from greenroom.runtime.recording.journal.steps import steps_of
+
+    return steps_of(session) if TAG in session.info().tags else None
 
 
 def _tell_side(letter: str, name: str, side: ComparedSide) -> None:
@@ -93,11 +111,16 @@ def context(
     at: Annotated[
         int | None,
         typer.Argument(
-            metavar="[EVENT]",
+            metavar="[N]",
             min=1,
-            help="The newest call up to the event with this sequence; otherwise the newest of all.",
+            help="The newest call up to step N of a recording, or event N of another session; otherwise the newest of "
+            "all.",
             show_default=False,
         ),
+    ] = None,
+    event: Annotated[
+        int | None,
+        typer.Option("--event", min=1, metavar="N", help="The newest call up to event N.", show_default=False),
     ] = None,
     number: Annotated[
         int | None,
@@ -112,28 +135,37 @@ def context(
 
     Examples:
 
-      greenroom context 1a2b3c            the newest call
-      greenroom context 1a2b3c 21         the newest one up to event 21
-      greenroom context 1a2b3c --call 2   the second one
+      greenroom context 1a2b3c             the newest call
+      greenroom context 1a2b3c 21          the newest one up to step 21, or event 21 if it is no recording
+      greenroom context 1a2b3c --event 21  the newest one up to event 21
+      greenroom context 1a2b3c --call 2    the second one
     """
-    if at is not None and number is not None:
-        raise typer.BadParameter("name the call by an event or by its number", param_hint="--call")
+    if sum(each is not None for each in (at, event, number)) > 1:
+        raise typer.BadParameter("name the call by a step, an event or its number", param_hint="--call")
+    take_leftovers(the_store(context))
     with the_store(context).reading() as runtime:
-        debugger = the_session(runtime, session).debugger()
-        if at is not None:
-            debugger.goto(at)
+        found = the_session(runtime, session)
+        steps = _steps(found)
+        debugger = found.debugger()
+        if at is not None and steps is not None:
+            event = steps.call_upto(at)
+        elif at is not None:
+            event = at
+        if event is not None:
+            debugger.goto(event)
         view = debugger.context(number=number)
+        called = next(iter(found.events(view.call - 1, 1)), None)
+    step = steps.of(view.call, called.data.get("crossing")) if steps is not None and called is not None else None
     if as_json:
-        print_json(view.to_dict())
+        print_json({**view.to_dict(), **({"step": step} if step is not None else {})})
         return
-    _tell_view(view)
+    _tell_view(view, f", step {step}" if step is not None else "")
 
 
-def _tell_view(view: ContextView) -> None:
+def _tell_view(view: ContextView, step: str) -> None:
     model = f"  {view.model}" if view.model not in (None, view.agent) else ""
-    head = (
-        f"call {view.number} of {view.calls}, at event {view.call}  {view.agent}{model}  {view.time:%Y-%m-%d %H:%M:%S}"
-    )
+    place = f"call {view.number} of {view.calls}, at event {view.call}{step}"
+    head = f"{place}  {view.agent}{model}  {view.time:%Y-%m-%d %H:%M:%S}"
     print_line(head, "bold")
     parts: list[tuple[str, Any]] = []
     if view.system_prompt is not None and view.kind == "agent":  # else it stands among the messages

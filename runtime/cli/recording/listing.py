@@ -23,6 +23,7 @@ from greenroom.runtime.cli.output import (
 from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.runtime.cli.times import lasted
+from greenroom.storage.errors import ReplayError, StorageError
 
 from .leftovers import take_leftovers
 from .words import dollars, shown_command
@@ -51,7 +52,7 @@ def recordings(
     """List the programs that were recorded, or the steps of one recording.
 
     A step is a call that left the program: of a model or another HTTP server, of an MCP server, of a function marked
-    with @tool. Its number is what `greenroom fork --at` takes.
+    with @tool. Its number is what `greenroom fork --at`, `blame --steps` and `context` take.
 
     Examples:
 
@@ -72,8 +73,9 @@ def _list(runtime: Runtime, limit: int, as_json: bool) -> None:
     page = runtime.list_sessions(
         {"tags": [TAG], "status": "all", "sort_by": "created_at", "descending": True, "limit": limit}
     )
+    told_of = {info.id: _told(runtime, info) for info in page}
     if as_json:
-        print_json([_row(info) for info in page])
+        print_json([_row(info, told_of[info.id]) for info in page])
         return
     print_rows(
         ("id", "name", "calls", "tokens", "cost", "exit", "created (UTC)"),
@@ -88,7 +90,7 @@ def _list(runtime: Runtime, limit: int, as_json: bool) -> None:
                 moment(info.created_at),
             )
             for info in page
-            for told in (_told(info),)
+            for told in (told_of[info.id],)
         ],
         right=("calls", "tokens", "cost", "exit"),
     )
@@ -98,12 +100,23 @@ def _list(runtime: Runtime, limit: int, as_json: bool) -> None:
         tell_beside(f"{counted(len(page), 'recording')}, the newest; more with --limit")
 
 
-def _told(info: SessionInfo) -> Mapping[str, Any]:
-    """Return what the recorder noted at the end."""
+def _told(runtime: Runtime, info: SessionInfo) -> Mapping[str, Any]:
+    """Return what a recording comes to: as it was noted when its program had ended. Of one that goes on, and of a block
+    of a host, its steps say it."""
     from greenroom.runtime.recording.journal.forms import TAG
+    from greenroom.runtime.recording.journal.reading import tape_of
+    from greenroom.runtime.recording.programs.described import described, totals_of
+    from greenroom.runtime.recording.tape.model import in_order
 
     found = info.custom_metadata.get(TAG)
-    return found if isinstance(found, Mapping) else {}
+    if isinstance(found, Mapping) and "steps" in found:
+        return found
+    try:
+        tape = tape_of(runtime.session(info.id))
+    except (ReplayError, StorageError):
+        return {}
+    steps = enumerate(in_order(tape.crossings), 1)
+    return asdict(totals_of(described(number, each) for number, each in steps))
 
 
 def _known(told: Mapping[str, Any], name: str) -> str:
@@ -111,30 +124,33 @@ def _known(told: Mapping[str, Any], name: str) -> str:
     return f"{value:,}" if isinstance(value, int) else ""
 
 
-def _row(info: SessionInfo) -> dict[str, Any]:
-    told = info.to_dict()
+def _row(info: SessionInfo, told: Mapping[str, Any]) -> dict[str, Any]:
+    known = info.to_dict()
     names = ("id", "name", "status", "created_at", "parent_session_id")
-    return {**{name: told[name] for name in names}, **_told(info)}
+    return {**{name: known[name] for name in names}, **told}
 
 
 def _show(runtime: Runtime, name: str, as_json: bool) -> None:
-    from greenroom.runtime.recording.journal.reading import tape_of
+    from greenroom.runtime.recording.journal.reading import runs_of, source_of, tape_of
     from greenroom.runtime.recording.programs.described import described, totals_of
     from greenroom.runtime.recording.tape.endings import cut_of, ending_of
     from greenroom.runtime.recording.tape.model import in_order
 
     found = the_session(runtime, name)
     info, tape = found.info(), tape_of(found)
+    runs = runs_of(source_of(found))
     steps = [described(number, each) for number, each in enumerate(in_order(tape.crossings), 1)]
     totals = totals_of(steps)
     if as_json:
         about = {key: value for key, value in tape.about.items() if key != "environment"}
-        print_json({**_row(info), **asdict(totals), "about": about, "calls": [asdict(each) for each in steps]})
+        ended: dict[str, Any] = {name: about[name] for name in ("exit_code", "signal") if name in about}
+        told = {**asdict(totals), **ended, "about": about, "calls": [asdict(each) for each in steps]}
+        print_json(_row(info, told))
         return
     reads = sum(len(each.reads) for each in tape.reads)
     started = tape.about.get("started_at")
     fields = {
-        "recording": info.id,
+        "recording": info.id + (f", the newest of {len(runs):,} in this session" if len(runs) > 1 else ""),
         "command": shown_command(tape.about.get("command")),
         "started": moment(datetime.fromtimestamp(started / 1e9, UTC)) if isinstance(started, int) else "",
         "ended": ending_of(tape.about),

@@ -80,7 +80,7 @@ def test_context_tells_what_a_model_was_given_and_what_changed(greenroom: Any, s
         (("context", "SESSION", "2"), 1, "the first one is event 3"),
         (("context", "SESSION", "900"), 1, "900"),
         (("context", "SESSION", "--call", "9"), 1, "calls 1 to 2"),
-        (("context", "SESSION", "3", "--call", "1"), 2, "by an event or by its number"),
+        (("context", "SESSION", "3", "--call", "1"), 2, "by a step, an event or its number"),
         (("context", "SESSION", "0"), 2, "at least 1"),
     ],
 )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from greenroom.runtime import Runtime
+from greenroom.runtime import Runtime, tool
 from greenroom.runtime.recording.journal.writing import JournalSink
 from greenroom.runtime.recording.tape.model import Crossing, Reads
+
+from .conftest import Programs
 
 
 def crossing(number: int, kind: str, name: str, input: dict[str, Any], outcome: dict[str, Any]) -> Crossing:
@@ -88,3 +92,44 @@ def test_a_session_without_a_recording_says_so(greenroom: Any, tmp_path: Path) -
         other = rt.create_session().id
     assert "nothing was recorded yet" in greenroom("recordings").stderr
     assert "has no recording" in greenroom("recordings", other, code=1).stderr
+
+
+def test_blocks_of_a_host_are_listed_with_what_they_come_to(greenroom: Any, tmp_path: Path) -> None:
+    @tool
+    def weather(city: str) -> str:
+        return f"fine in {city}"
+
+    with Runtime.open(tmp_path / "greenroom-data") as rt:
+        with rt.recording("request") as session:
+            weather("Oslo")
+        with rt.recording(session=session):
+            weather("Oslo")
+            weather("Rome")
+    (row,) = greenroom.json("recordings")
+    assert (row["id"], row["steps"], row["model_calls"], row["failed"]) == (session.id, 2, 0, 0)
+    assert re.search(r" request +2 +0 ", greenroom("recordings").stdout)
+    assert f"{session.id}, the newest of 2 in this session" in greenroom("recordings", session.id).stdout
+
+
+def test_a_step_has_one_number_in_every_command(programs: Programs) -> None:
+    session = programs.record()
+    found = programs.json("recordings", session)
+    assert [each["step"] for each in found["calls"] if each["model"]] == [1, 3]
+    for step, asked in ((1, 1), (2, 1), (3, 3)):
+        view = programs.json("context", session, step)
+        assert view["step"] == asked
+        assert f", step {asked}  " in programs("context", session, step)[0].splitlines()[0]
+    assert "has the steps 1 to 3, not 4" in programs("context", session, 4, code=1)[1]
+    assert programs.json("context", session, "--event", view["call"])["step"] == 3
+    fork = programs.recorded(programs("fork", session, "--at", 2, "-p", "llm.temperature=0")[1])
+    lines = programs("diff", session, fork)[0].splitlines()
+    assert ", step 2: " in lines[0]
+    assert sum(line.startswith("   first step 3, event ") for line in lines) == 2
+
+
+def test_context_before_any_model_was_called_says_where_the_first_is(programs: Programs) -> None:
+    (programs.directory / "late.py").write_text(
+        "from greenroom.runtime import tool\ntool(len)([])\nimport runpy\nrunpy.run_path('agent.py')\n"
+    )
+    session = programs.record(sys.executable, "late.py")
+    assert "no call of a model up to step 1: the first one is step 2" in programs("context", session, 1, code=1)[1]
