@@ -138,10 +138,9 @@ def content_figures(store: ArtifactStore) -> dict[str, int]:
     `Runtime.stats`."""
     contents, unique, stored = store.contents.usage()
     logical = artifacts = 0
-    for digest, size, _, _ in store.contents.known():
-        for reference in store.contents.references(digest):
-            logical += size
-            artifacts += reference.kind == ARTIFACT
+    for size, kind in store.contents.uses():
+        logical += size
+        artifacts += kind == ARTIFACT
     return {
         "count": artifacts,
         "logical_bytes": logical,

@@ -40,6 +40,8 @@ _PENDING: Final = b"pending/"
 _CHUNK_REFERENCE: Final = b"k"
 _WHOLE: Final = b"\x00"
 _CHUNK: Final = b"\x01"
+_NO_MORE: Final = (b"\xff" * 33, 0, 0, None)
+"""Stands behind all contents that are known."""
 
 
 class Contents:
@@ -480,6 +482,17 @@ class Contents:
                 previous = key[1:33]
                 stored += int.from_bytes(value, "big")
         return count, size, stored
+
+    def uses(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (size of the content, kind) of every reference to a content whose record can be read, in one sweep over
+        both."""
+        contents = self.known()
+        digest, size = b"", 0
+        for key, _ in self._engine.pages(CF.REFERENCES, CONTENT_REFERENCE, after_prefix(CONTENT_REFERENCE)):
+            while digest < key[1:33]:
+                digest, size, *_ = next(contents, _NO_MORE)
+            if digest == key[1:33]:
+                yield size, key[49:50]
 
     def references(self, digest: bytes) -> Iterator[Reference]:
         prefix = CONTENT_REFERENCE + digest
