@@ -28,6 +28,8 @@ from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.errors import InvalidOperation
 from greenroom.storage.events.bodies import BodyMemory
 
+from .owed import Owed
+
 if TYPE_CHECKING:
     from greenroom.actors.supervisor.delivery import Noted
 
@@ -78,6 +80,8 @@ class RuntimeCore:
     """The streams that write to a message and have an idempotency key, by session and turn."""
     bodies: BodyMemory = field(default_factory=BodyMemory)
     """The newest bodies that recordings have journaled."""
+    owed: Owed = field(default_factory=Owed)
+    """What recordings tell that have just ended, and nobody has read yet."""
 
     # -- checks
 
@@ -101,6 +105,17 @@ class RuntimeCore:
     def ask(self, session_id: str, message: m.Message[Reply]) -> Reply:
         """Ask a session, within `ask_timeout`. Raises what the session raises."""
         return self.supervisor.ask(session_id, message, self.config.ask_timeout)
+
+    def ask_settled(self, session_id: str, message: m.Message[Reply], timeout: float) -> Reply:
+        """Ask a session that has all that it is owed. Raises what the session raises."""
+        if self.owed.sessions:
+            self.owed.settle(session_id)
+        return self.supervisor.ask(session_id, message, timeout)
+
+    def settle(self, session_id: str | None = None) -> None:
+        """Have a session, or all of them, get what they are owed, before they are read."""
+        if self.owed.sessions:
+            self.owed.settle(session_id)
 
     def exists(self, session_id: str) -> bool:
         """Return whether a session with exactly this id exists and is visible to the running code."""

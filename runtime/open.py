@@ -145,6 +145,7 @@ class Parts:
             elastic=elastic,
             timers=Timers(clock),
         )
+        core.background.append(core.owed)
         security.on_violation = self._report_violation
         self.calls = Calls(core, lambda session_id: Session(host, session_id))
         supervisor.delivery.home.calls = self.calls

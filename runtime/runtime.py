@@ -1083,6 +1083,7 @@ class Runtime:
 
         wanted = session_id_of(session_id, "session") or ""
         self.core.security.require_artifacts(wanted, "export_session")
+        self.core.settle()
         found = self.session(wanted)
         return export_bundle(
             self._store,

@@ -95,6 +95,7 @@ class Analytics:
         wanted = validated(_Wanted, {"since": since, "until": until, "bucket": bucket})
         session_id = session_id_of(session, "session") or ""
         core.security.require(session_id, "analytics.session")
+        core.settle(session_id)
         key = session_bytes(session_id) if is_session_id(session_id) else b""
         row = core.store.catalog.row(key) if key else None
         if row is None:
@@ -125,6 +126,7 @@ class Analytics:
         core = self._core
         core.check_open()
         wanted = validated(_Wanted, {"since": since, "until": until, "bucket": bucket, "top": top})
+        core.settle()
         found = Aggregation(self._window(wanted), wanted.bucket, wanted.top, self.private(privacy))
         principal = core.security.principal()
         family = core.family(principal) if principal is not None else None

@@ -438,6 +438,7 @@ class Events:
     def _checked(self, criteria: Mapping[str, Any]) -> EventQuery:
         self._core.check_open()
         query = event_query(criteria)
+        self._core.settle(query.session_id)
         if query.session_id is not None:
             self._security.require(query.session_id, "events.query")
             if not self._core.exists(query.session_id):
@@ -448,6 +449,7 @@ class Events:
         """Return the event with this id. Raises AccessDenied first, so that it does not reveal whether the event
         exists."""
         self._core.check_open()
+        self._core.settle()
         place = event_place(event_id)
         if place is None:
             raise ValidationError(

@@ -19,6 +19,7 @@ def list_page(core: RuntimeCore, query: SessionQuery) -> Page[SessionInfo]:
     """Return a page of the sessions that match and that the running code may reach. Raises AccessDenied for a parent
     that it may not reach."""
     core.check_open()
+    core.settle()
     principal = core.security.principal()
     if principal is None:
         return core.store.catalog.query(query)

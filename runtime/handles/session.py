@@ -129,7 +129,7 @@ class Session(Variables, SessionHandle):
     def __init__(self, runtime: Host, session_id: str) -> None:
         self.id = session_id
         self._runtime = runtime
-        self._ask = runtime.core.supervisor.ask
+        self._ask = runtime.core.ask_settled
         self._timeout = runtime.core.config.ask_timeout
 
     def __repr__(self) -> str:

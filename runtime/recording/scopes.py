@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +76,9 @@ class RecordedBlock(AbstractContextManager["Session"]):
             playing.__exit__(None, None, None)
 
     def finish(self, error: BaseException | None) -> None:
-        """Journal that the block has ended, and what it raised, and understand what was recorded. Raises nothing about
-        a recording that has ended early: it is logged, and `failure` in its tape says why."""
+        """Journal that the block has ended, and what it raised. What was recorded is understood behind the caller's
+        back, or when somebody reads the session. Raises nothing about a recording that has ended early: it is logged,
+        and `failure` in its tape says why."""
         recorder, sink = self._recorder, self._sink
         self._recorder = self._sink = None
         if recorder is None or sink is None:
@@ -92,7 +94,7 @@ class RecordedBlock(AbstractContextManager["Session"]):
             told["failure"] = f"{type(recorder.failure).__name__}: {recorder.failure}"
         sink.finish(told)
         if self._into is not None:
-            understand_quietly(self._into)
+            core_of(self._into).owed.add(self._into.id, partial(understand_quietly, self._into))
 
     def __enter__(self) -> Session:
         session = self.begin()

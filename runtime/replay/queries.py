@@ -73,6 +73,7 @@ def past_of(core: RuntimeCore, session_id: str) -> History:
     refused = why_not(core, session_id)
     if refused is not None:
         raise ReplayError(f"session {session_id} is not replayed: {refused}", session_id=session_id)
+    core.settle(session_id)
     return History(core.store, session_id)
 
 
@@ -108,6 +109,7 @@ class ReplayMetadata:
 
 def metadata_of(core: RuntimeCore, session_id: str) -> ReplayMetadata:
     """Return what is known of the recording of a session. Raises IntegrityError."""
+    core.settle(session_id)
     past = History(core.store, session_id)
     reason = why_not(core, session_id)
     _, earliest = next(past.events(max(0, past.begin - 1)))

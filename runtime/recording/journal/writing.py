@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.actors.messages import GetInfo
 from greenroom.actors.messages.calls import Called, RecordTape
 from greenroom.runtime.handles.session import Session, core_of
 from greenroom.runtime.recording.tape.model import Crossing, Reads
@@ -122,7 +123,7 @@ class JournalSink:
         if self.redactor is not None:
             told["redact"] = _both(about.get("redact"), self.redactor.described())
         message = RecordTape(RECORDING_STARTED, {"about": pack_value(told, "about")}, self._durability)
-        if TAG not in session.info().tags:
+        if TAG not in self._core.ask(self._id, GetInfo()).tags:  # settles nothing, as the handle would
             session.add_tag(TAG)
         return self._core.ask(self._id, message).sequence
 

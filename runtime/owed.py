@@ -1,0 +1,118 @@
+"""Work that sessions are owed: it is done in the background, or by whoever reads the session first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from queue import SimpleQueue
+from time import monotonic
+from typing import Final
+
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.concurrency.starter import start_thread
+
+__all__ = ["Owed"]
+
+logger = logger_of("runtime")
+
+_MOST: Final = 1000
+"""Sessions that wait. Whoever adds one more does the oldest first."""
+_PATIENCE: Final = 10.0
+"""Seconds that a reader waits for work that another thread does, before it reads without."""
+
+
+class _Work:
+    """Work for one session, done once, in the context of whoever left it."""
+
+    __slots__ = ("_call", "_context", "_lock", "has_begun", "is_over")
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._context: Context = copy_context()
+        self._lock = threading.RLock()
+        self.has_begun = self.is_over = False
+
+    def do(self) -> None:
+        """Do the work, or wait until another thread has done it. Within the work itself, return at once."""
+        if not self._lock.acquire(timeout=_PATIENCE):
+            return
+        try:
+            if not self.has_begun:
+                self.has_begun = True
+                try:
+                    self._context.run(self._call)
+                finally:
+                    self.is_over = True
+        except Exception:
+            logger.exception("work that a session was owed has failed")
+        finally:
+            self._lock.release()
+
+
+class Owed:
+    """Does work for sessions on a thread of its own, oldest first, as soon as it can. Safe for threads.
+
+    `settle` has it done before somebody reads a session, so nobody sees a session without it. It ends with the
+    runtime: what is left then is done while it closes, as long as that may take."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, _Work] = {}
+        """What waits, by session, oldest first. Empty nearly always: look before `settle`."""
+        self._lock = threading.Lock()
+        self._inbox: SimpleQueue[str | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def add(self, session_id: str, call: Callable[[], object]) -> None:
+        """Have `call` done for a session. If such work waits for it already and has not begun, that does for both."""
+        waiting = self.sessions.get(session_id)
+        if waiting is not None and not waiting.has_begun:
+            return
+        work = _Work(call)
+        with self._lock:
+            closing = self._closing
+            self.sessions[session_id] = work
+            full = len(self.sessions) > _MOST
+            if self._thread is None and not closing:
+                self._thread = threading.Thread(target=self._serve, name="greenroom-owed", daemon=True)
+                start_thread(self._thread)
+        self._inbox.put(session_id)
+        if closing:
+            self.settle(session_id)
+        elif full:
+            self.settle(next((each for each, work in list(self.sessions.items()) if not work.has_begun), session_id))
+
+    def settle(self, session_id: str | None = None) -> None:
+        """Have the work done that a session waits for, by default all of it."""
+        for each in [session_id] if session_id is not None else list(self.sessions):
+            work = self.sessions.get(each)
+            if work is not None:
+                work.do()
+                self._forget(each, work)
+
+    def begin_to_close(self) -> None:
+        """Have what is added from now on done at once."""
+        with self._lock:
+            self._closing = True
+
+    def close(self, timeout: float) -> None:
+        """Do what is left, for at most `timeout` seconds."""
+        deadline = monotonic() + timeout
+        for each in list(self.sessions):
+            if monotonic() > deadline:
+                logger.warning("%d recorded sessions are not understood yet", len(self.sessions))
+                break
+            self.settle(each)
+        self._inbox.put(None)
+        if self._thread is not None:
+            self._thread.join(max(0.0, deadline - monotonic()))
+
+    def _forget(self, session_id: str, work: _Work) -> None:
+        with self._lock:
+            if self.sessions.get(session_id) is work and work.is_over:
+                del self.sessions[session_id]
+
+    def _serve(self) -> None:
+        while (session_id := self._inbox.get()) is not None:
+            self.settle(session_id)
