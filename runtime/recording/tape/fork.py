@@ -79,6 +79,11 @@ class ForkReel(Reel):
             pending.change(changed, self._player.call_of(asked).key)
         return pending
 
+    def unrecorded(self, what: str, name: str) -> None:
+        """Refuse what no recording holds as long as recorded calls are left to be made."""
+        if self._left:
+            self._player.unrecorded(what, name)
+
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
         """Return the recorded value as long as recorded calls are left to be made, and then one of now."""
         if self._left:

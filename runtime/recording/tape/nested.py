@@ -38,6 +38,10 @@ class NestedReel(Reel):
         """Begin a crossing with both: see `Reel`."""
         return _Both(self._outer.begin(asked), self._recorder.begin(asked))
 
+    def unrecorded(self, what: str, name: str) -> None:
+        """Note what no recording holds: see `Reel`."""
+        self._outer.unrecorded(what, name)
+
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
         """Return the value that the outer reel has for a quick read, and put it on the tape."""
         value = self._outer.read(kind, name, code, line, live)

@@ -233,6 +233,20 @@ class Player(Reel):
                 return self._last_clock[name]  # type: ignore[no-any-return]
         return live()
 
+    def unrecorded(self, what: str, name: str) -> None:
+        """Refuse what no recording holds, and report it once. Raises ReplayError. The replay goes on, since it may be a
+        library's own, such as that of traces."""
+        place = sites.place()
+        with self._lock:
+            self._tell_once("network", f"{what} {name}", place, "missing")
+        raise ReplayError(
+            f"the program uses a {what}, {name}, at {place or 'an unknown place'}, which no recording holds, and a"
+            " replay calls nobody. Use it in a function marked with @tool, and record anew",
+            kind="network",
+            name=name,
+            place=place,
+        )
+
     def end(self) -> ReplayReport:
         """Report what was recorded and not asked for. Return the report."""
         with self._lock:

@@ -3,6 +3,7 @@ from it. Boundaries ask for it, and know nothing else of recording."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -68,6 +69,16 @@ class Reel(Protocol):
     def sleep(self) -> float:
         """The part of its sleeps that the program sleeps."""
         return 1.0
+
+    def unrecorded(self, what: str, name: str) -> None:
+        """Note that the program uses what no recording holds, such as a websocket. Warns, as long as it is live. Raises
+        ReplayError in a replay."""
+        warnings.warn(
+            f"a {what} is not recorded: {name}. The program goes on, and its replay is refused there. Use it in a"
+            " function marked with @tool, which is recorded as a whole",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
     @property
     def stirs(self) -> bool:
