@@ -15,14 +15,12 @@ from greenroom.actors.access.audit_trail import AuditTrail
 from greenroom.actors.access.security import Security
 from greenroom.actors.clock import Clock
 from greenroom.actors.hooks import Hooks
-from greenroom.actors.maintenance.usage import store_figures
 from greenroom.actors.messages.core import Reply
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.actors.scheduling.timers import Timers
 from greenroom.actors.session.redaction import Redaction
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor.supervisor import Supervisor
-from greenroom.runtime.config.config import RuntimeConfig
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
 from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.errors import InvalidOperation
@@ -32,6 +30,7 @@ from .owed import Owed
 
 if TYPE_CHECKING:
     from greenroom.actors.supervisor.delivery import Noted
+    from greenroom.runtime.config.config import RuntimeConfig
 
 __all__ = ["Background", "Lifetime", "RuntimeCore"]
 
@@ -147,6 +146,8 @@ class RuntimeCore:
     def figures(self) -> dict[str, Any]:
         """Return figures of the store and of memory. Their cost does not depend on the size of the store."""
         self.check_open()
+        from greenroom.actors.maintenance.usage import store_figures
+
         table = self.supervisor.table
         return {
             "sessions": self.store.catalog.counts(),

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 from inspect import signature
-from typing import Annotated, Any, Final
-
-import pydantic
-from annotated_types import MaxLen, MinLen
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import CREATION
@@ -16,38 +13,25 @@ from greenroom.actors.scheduling.operation import CURRENT, changed
 from greenroom.actors.session.decisions.decide import PendingEvent, creation
 from greenroom.actors.store import key_taken
 from greenroom.actors.transfer.recording import Recording
-from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session, created_session, find_session, session_id_of
 from greenroom.runtime.handles.templates import Templates
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.session_ids import session_bytes
 from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
-from greenroom.storage.common.validation import refusal
 from greenroom.storage.errors import InvalidOperation, SessionNotFound, ValidationError, shown
 
 from .policies import Policies
 
+if TYPE_CHECKING:
+    from greenroom.runtime.config.config import SessionConfig
+
 __all__ = ["Creation"]
 
 
-class _NewSession(pydantic.BaseModel):
-    """Checks the options of a new session."""
-
-    model_config = pydantic.ConfigDict(strict=True)
-
-    name: Annotated[str, MinLen(1), MaxLen(m.MAX_NAME)] | None
-    description: Annotated[str, MaxLen(m.MAX_TEXT)] | None
-    created_by: Annotated[str, MinLen(1), MaxLen(m.MAX_NAME)] | None
-    correlation_id: Annotated[str, MinLen(1), MaxLen(m.MAX_NAME)] | None
-
-
-_check_new_session = _NewSession.__pydantic_validator__.validate_python
-
-
 def _is_plain_name(name: object) -> bool:
-    """Return whether the model would accept this name unchanged. It is the usual case, checked at a tenth of the
-    cost."""
+    """Return whether `check_new_session` would accept this name unchanged. It is the usual case, checked at a tenth of
+    the cost."""
     return name is None or (type(name) is str and 0 < len(name) <= m.MAX_NAME and name.isascii())
 
 
@@ -67,6 +51,8 @@ class Creation:
         hooked = core.hooks.creating
         if not hooked and core.supervisor.delivery.trace is None:
             return self._begun(self._first_event(*options))
+        from greenroom.runtime.config.config import SessionConfig
+
         given: dict[str, Any] = {**_DEFAULTS, **dict(zip(_DEFAULTS, options, strict=False))}
         tags, metadata, parent, config = (given[name] for name in ("tags", "metadata", "parent", "config"))
         given |= {
@@ -192,17 +178,16 @@ class Creation:
             name = preset.named(name)
             tags, metadata, config = preset.tagged(tags), preset.described(metadata), preset.configured(config)
         if not (_is_plain_name(name) and description is created_by is correlation_id is None):
-            try:
-                _check_new_session(
-                    {
-                        "name": name,
-                        "description": description,
-                        "created_by": created_by,
-                        "correlation_id": correlation_id,
-                    }
-                )
-            except pydantic.ValidationError as error:
-                raise refusal(error, _NewSession) from None
+            from greenroom.runtime.config.new_session import check_new_session
+
+            check_new_session(
+                {
+                    "name": name,
+                    "description": description,
+                    "created_by": created_by,
+                    "correlation_id": correlation_id,
+                }
+            )
             name, description, created_by, correlation_id = (
                 str.__str__(each) if each is not None else None
                 for each in (name, description, created_by, correlation_id)
@@ -214,7 +199,11 @@ class Creation:
             self._core.security.require(parent_id or "", "create_session", "write")
         if parent_id is not None and not self._core.exists(parent_id):
             raise SessionNotFound(f"there is no session {shown(parent_id)} to be the parent", session_id=parent_id[:64])
-        overrides = session_overrides(config) if config is not None else None
+        overrides = None
+        if config is not None:
+            from greenroom.runtime.config.config import session_overrides
+
+            overrides = session_overrides(config)
         if principal is not None:
             created_by = self._creator(principal, created_by)
             overrides = self._policies.for_child(overrides or {}, principal)
@@ -251,14 +240,14 @@ _DEFAULTS: Final = {
 
 def _check_changed(data: dict[str, Any], key: str | None) -> None:
     """Raise ValidationError if a hook has made the options of a new session impossible, or changed its key."""
+    from greenroom.runtime.config.config import session_overrides
+    from greenroom.runtime.config.new_session import check_new_session
+
     if data.keys() != _DEFAULTS.keys():
         raise ValidationError("create_session: a hook has added or removed an option of a session")
     if data["key"] != key:
         raise ValidationError("create_session: a hook has changed the key of a session, which its caller chose")
-    try:
-        _check_new_session(data)
-    except pydantic.ValidationError as error:
-        raise refusal(error, _NewSession) from None
+    check_new_session(data)
     if data["tags"]:
         m.tag_list(data["tags"])
     if data["metadata"] is not None:

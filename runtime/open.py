@@ -29,7 +29,6 @@ from greenroom.actors.supervisor.table import SessionTable
 from greenroom.actors.transfer.changed import Changing
 from greenroom.actors.transfer.fork import fork_session
 from greenroom.runtime.calls.calls import Calls
-from greenroom.runtime.config.config import RuntimeConfig
 from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session
@@ -50,6 +49,8 @@ from .tools import Tools
 from .workflow import Workflows
 
 if TYPE_CHECKING:
+    from greenroom.runtime.config.config import RuntimeConfig
+
     from .analytics import Analytics
 
 __all__ = ["Parts", "open_runtimes"]

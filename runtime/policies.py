@@ -7,9 +7,7 @@ import contextvars
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Unpack
-
-import pydantic
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from greenroom.actors.messages.batch import Batch
 from greenroom.actors.messages.internal import Consumption, GetConsumption
@@ -20,8 +18,6 @@ from greenroom.actors.scheduling.callables import require_callable
 from greenroom.actors.scheduling.operation import in_place
 from greenroom.actors.session.state.limits import capped, limits_of, limits_with, rate_overrides, sections_of
 from greenroom.actors.session.state.timeout import REASON
-from greenroom.runtime.config.config import SessionConfig, config_in_force
-from greenroom.runtime.config.policies import PolicyConfig, PolicyKeywords
 from greenroom.runtime.handles.session import required_session_id
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.records import pack_value, unpack_value
@@ -29,13 +25,13 @@ from greenroom.storage.common.arguments import as_mapping, as_text
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.session_ids import is_session_id, session_bytes, session_id_of
-from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import GreenroomError, RateLimited, SessionNotFound, ValidationError
 
 from .core import RuntimeCore
 
 if TYPE_CHECKING:
-    from greenroom.runtime.config.config import RuntimeConfig
+    from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
+    from greenroom.runtime.config.policies import PolicyConfig, PolicyKeywords
     from greenroom.runtime.handles.session import Session
 
 __all__ = ["Policies"]
@@ -112,6 +108,8 @@ class Policies:
         key = pack_value(dict(overrides))
         found = made[1].get(key)
         if found is None:
+            from greenroom.runtime.config.config import config_in_force
+
             found = config_in_force(overrides, limits_with(overrides, config.limits()), self._effective(overrides))
             made[1][key] = found
         return found
@@ -125,7 +123,7 @@ class Policies:
             "runtime": config.rate.runtime,
             "kinds": {**config.rate.kinds, **(rates.get("kinds") or {})},
         }
-        return PolicyConfig.model_validate(
+        return type(config).model_validate(
             {
                 **sections_of(limits),
                 "rate": rate,
@@ -157,6 +155,8 @@ class Policies:
         The change applies from the next command of every session. Used-up rates stay used. Calls the hooks at
         ConfigurationChange, which can veto it. Raises ValidationError, HookCancelled.
         """
+        from greenroom.storage.common.validation import validated
+
         self._core.require_host("policies.update")
         while True:
             before = self._config
@@ -166,7 +166,7 @@ class Policies:
                 outcome = self._hooks.fire(
                     "ConfigurationChange", data, component="policies", operation="UpdatePolicies"
                 )
-                after = validated(PolicyConfig, dict(outcome.data["policies"]))
+                after = validated(type(before), dict(outcome.data["policies"]))
             with self._lock:
                 if self._config is not before:
                     continue  # another thread has changed policies meanwhile: do not undo that
@@ -373,18 +373,20 @@ def _id_of(session: Session | str) -> str:
 def _changed(
     before: PolicyConfig, config: PolicyConfig | Mapping[str, Any] | None, sections: Mapping[str, Any]
 ) -> PolicyConfig:
-    if isinstance(config, PolicyConfig):
-        changes: dict[str, Any] = config.model_dump()
-    elif config is None or isinstance(config, Mapping):
-        changes = dict(config or {})
+    from pydantic import BaseModel
+
+    from greenroom.storage.common.validation import validated
+
+    if issubclass(type(config), type(before)):
+        changes: dict[str, Any] = cast("PolicyConfig", config).model_dump()
     else:
-        raise ValidationError("policies: a PolicyConfig or a mapping is needed", field="policies")
+        changes = as_mapping("policies", {} if config is None else config, "a PolicyConfig or a mapping")
     values = before.model_dump()
     for name, change in {**changes, **sections}.items():
         section, kind = values.get(name), type(change)
-        if issubclass(kind, pydantic.BaseModel):
+        if issubclass(kind, BaseModel):
             change = change.model_dump(exclude_unset=True)
         elif issubclass(kind, Mapping):
             change = as_mapping(name, change)
         values[name] = {**section, **change} if isinstance(section, dict) and type(change) is dict else change
-    return validated(PolicyConfig, values)
+    return validated(type(before), values)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.events import Overflow, Subscription
 from greenroom.actors.hooks import HookContext, HookHandle, HookInfo, HookResult
-from greenroom.actors.maintenance.usage import Share, Usage
 from greenroom.actors.messages.approvals import Approval
 from greenroom.actors.messages.conversation import Turn as Message
 from greenroom.actors.messages.internal import Consumption
@@ -15,9 +14,6 @@ from greenroom.actors.messages.permissions import Grant, ScopeGrant, SessionShar
 from greenroom.actors.policies.composition import Request as PolicyRequest
 from greenroom.runtime.calls.collectors import AgentOutputCollector, ToolResultCollector
 from greenroom.runtime.calls.work import CallContext
-from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
-from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
-from greenroom.runtime.config.retention import RetentionPolicy, RetentionSchedule
 from greenroom.runtime.events.events import Events, Link
 from greenroom.runtime.handles.artifact_writer import ArtifactWriter
 from greenroom.runtime.handles.conversation import MessageStream
@@ -41,22 +37,12 @@ from greenroom.runtime.state.backups import (
     StateBackups,
     StateRestored,
 )
-from greenroom.runtime.state.migration import (
-    MigratedValue,
-    Migration,
-    MigrationRun,
-    MigrationStatus,
-    SchemaStatus,
-    ValueVersion,
-)
 from greenroom.runtime.state.places import PlaceFailure
 from greenroom.runtime.state.schema import Schema
 from greenroom.runtime.state.schemas import Schemas
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
-from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.catalog.model import SessionInfo, SessionStatus
-from greenroom.storage.catalog.query import SessionQuery
 from greenroom.storage.codec.records import Json as Value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.logs import logger_of
@@ -95,7 +81,7 @@ from greenroom.storage.errors import (
 from greenroom.storage.events.model import Event, Origin
 from greenroom.storage.search.model import SearchHit
 
-from . import hooks, messages
+from . import messages
 from .agents import Agent, AgentContext, AgentReply, TokenUsage
 from .approvals import Approvals
 from .runtime import Runtime
@@ -107,8 +93,12 @@ if TYPE_CHECKING:
     from greenroom.actors.maintenance.backup import BackupReport
     from greenroom.actors.maintenance.gc import GcReport
     from greenroom.actors.maintenance.salvage import SalvageReport
+    from greenroom.actors.maintenance.usage import Share, Usage
     from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
     from greenroom.actors.transfer.bundle_export import ExportReport
+    from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
+    from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
+    from greenroom.runtime.config.retention import RetentionPolicy, RetentionSchedule
     from greenroom.runtime.handles.debugging.compare import CallCounts, ComparedSide, Comparison, Segment
     from greenroom.runtime.handles.debugging.debugger import Debugger
     from greenroom.runtime.handles.debugging.diff import StateDiff
@@ -140,7 +130,18 @@ if TYPE_CHECKING:
     )
     from greenroom.runtime.retention.erasure import ErasureReport
     from greenroom.runtime.retention.policy import JournalCut, Removal, RetentionReport
+    from greenroom.runtime.state.migration import (
+        MigratedValue,
+        Migration,
+        MigrationRun,
+        MigrationStatus,
+        SchemaStatus,
+        ValueVersion,
+    )
+    from greenroom.storage.artifacts.query import ArtifactQuery
+    from greenroom.storage.catalog.query import SessionQuery
 
+    from . import hooks
     from .analytics import (
         Activity,
         AggregateMetrics,
@@ -346,6 +347,20 @@ __all__ = [
 ]
 
 _RARE: Final = {
+    "greenroom.actors.maintenance.usage": ("Share", "Usage"),
+    "greenroom.runtime.state.migration": (
+        "MigratedValue",
+        "Migration",
+        "MigrationRun",
+        "MigrationStatus",
+        "SchemaStatus",
+        "ValueVersion",
+    ),
+    "greenroom.storage.catalog.query": ("SessionQuery",),
+    "greenroom.storage.artifacts.query": ("ArtifactQuery",),
+    "greenroom.runtime.config.retention": ("RetentionPolicy", "RetentionSchedule"),
+    "greenroom.runtime.config.policies": ("PolicyConfig", "RatePolicy", "ResourcePolicy", "TimeoutPolicy"),
+    "greenroom.runtime.config.config": ("RuntimeConfig", "SessionConfig"),
     "greenroom.actors.maintenance.backup": ("BackupReport",),
     "greenroom.actors.maintenance.gc": ("GcReport",),
     "greenroom.actors.maintenance.salvage": ("SalvageReport",),
@@ -401,6 +416,9 @@ _HOMES: Final = {name: home for home, names in _RARE.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name == "hooks":
+        value = globals()[name] = import_module(".hooks", __package__)
+        return value
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name], __package__), name)

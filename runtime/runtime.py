@@ -23,7 +23,6 @@ from greenroom.actors import messages as m
 from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.hooks import Hooks
 from greenroom.actors.hooks.library.composition import Middleware
-from greenroom.actors.maintenance.usage import Usage, content_figures, usage_of
 from greenroom.actors.messages.calls import Call
 from greenroom.actors.messages.core import Reply
 from greenroom.actors.messages.sharing import is_own_scope
@@ -38,8 +37,6 @@ from greenroom.actors.scheduling.operation import (
     own_operation,
 )
 from greenroom.actors.transfer.staged import recover_staged
-from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
-from greenroom.runtime.config.retention import RetentionKeywords, RetentionPolicy
 from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.listing import iterate_pages, list_page
 from greenroom.runtime.handles.reading.follow import Follow
@@ -63,10 +60,8 @@ from greenroom.runtime.state.backup_file import backups_beside
 from greenroom.runtime.state.backups import StateBackups
 from greenroom.runtime.state.schemas import Schemas
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
-from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.catalog.model import SessionInfo
-from greenroom.storage.catalog.query import SessionKeywords, SessionQuery, session_query
 from greenroom.storage.common.arguments import (
     as_flag,
     as_function,
@@ -82,7 +77,6 @@ from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import is_session_id, new_session, scope_bytes
 from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
 from greenroom.storage.common.times import moment
-from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import (
     AccessDenied,
     GreenroomError,
@@ -118,9 +112,12 @@ if TYPE_CHECKING:
     from greenroom.actors.maintenance.backup import BackupReport
     from greenroom.actors.maintenance.gc import GcReport
     from greenroom.actors.maintenance.salvage import SalvageReport
+    from greenroom.actors.maintenance.usage import Usage
     from greenroom.actors.maintenance.verification.findings import VerifyReport
     from greenroom.actors.transfer.bundle_export import ExportReport
     from greenroom.runtime.analytics.tracing import Tracing
+    from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
+    from greenroom.runtime.config.retention import RetentionKeywords, RetentionPolicy
     from greenroom.runtime.handles.debugging.compare import Comparison
     from greenroom.runtime.ingest.report import IngestReport, OnProgress
     from greenroom.runtime.replay.config import ReplayConfig
@@ -128,6 +125,8 @@ if TYPE_CHECKING:
     from greenroom.runtime.replay.result import ReplayResult
     from greenroom.runtime.retention.erasure import ErasureReport
     from greenroom.runtime.retention.policy import RetentionReport
+    from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery
+    from greenroom.storage.catalog.query import SessionKeywords, SessionQuery
 
     from .analytics import Analytics
     from .installed.installed import InstalledScripts
@@ -200,6 +199,8 @@ class Runtime:
         refuse the migration or the start. Raises StoreLocked, SchemaTooNew, IntegrityError, StorageError or
         ValidationError.
         """
+        from greenroom.runtime.config.config import RuntimeConfig
+
         settings = RuntimeConfig.build(config)
         as_flag("read_only", read_only)
         if path is None and read_only:
@@ -357,6 +358,8 @@ class Runtime:
         Raises ValidationError, or SessionNotFound for an unknown session.
         """
         self.core.check_open()
+        from greenroom.storage.artifacts.query import artifact_query
+
         wanted = artifact_query(query, criteria)
         session_id = wanted.criteria.session_id
         if session_id is not None:
@@ -367,6 +370,8 @@ class Runtime:
     def count_artifacts(self, query: ArtifactQuery | None = None, **criteria: Unpack[ArtifactKeywords]) -> int:
         """Return the number of artifacts of all sessions that match, or of one with `session_id`, whatever the
         limit."""
+        from greenroom.storage.artifacts.query import artifact_query
+
         return self.query_artifacts(artifact_query(query, criteria).having(limit=0, offset=0)).total
 
     @checked
@@ -879,6 +884,8 @@ class Runtime:
         By default the first 100 active and suspended sessions, oldest first. `has_more` and `next_cursor` lead to the
         next page. `total`, the number of all that match, is counted only if it is read.
         """
+        from greenroom.storage.catalog.query import session_query
+
         return list_page(self.core, session_query(query, criteria))
 
     def iterate_sessions(
@@ -895,6 +902,8 @@ class Runtime:
         self, query: SessionQuery | Mapping[str, object] | None = None, **criteria: Unpack[SessionKeywords]
     ) -> int:
         """Return how many sessions match a query, whatever its limit, offset and cursor."""
+        from greenroom.storage.catalog.query import session_query
+
         return list_page(self.core, session_query(query, {**criteria, "limit": 0, "offset": 0, "cursor": None})).total
 
     # -- search
@@ -1043,6 +1052,8 @@ class Runtime:
     def cleanup(self, retention_days: float | None = None) -> int:
         """Delete sessions that ended longer ago than `retention_days`; by default, those that are over their own
         `retention_days` or `delete_after_idle_days`. Return their number."""
+        from greenroom.runtime.config.retention import RetentionPolicy
+
         from .retention.policy import apply_retention
 
         self.core.check_open()
@@ -1210,12 +1221,16 @@ class Runtime:
         but keep the newest event, the conversation and existing artifacts; `events`, forks and exports then begin
         there). Raises ValidationError.
         """
+        from greenroom.runtime.config.retention import RetentionPolicy
+        from greenroom.storage.common.validation import validated
+
         from .retention.policy import apply_retention
 
         self.core.check_open()
         self.core.require_host("retention", "delete")
-        if policy is None or type(policy) is dict or limits:
-            policy = {**as_mapping("policy", {} if policy is None else policy), **limits}
+        if limits or not issubclass(type(policy), RetentionPolicy):
+            what = "a RetentionPolicy or an object with text keys"
+            policy = {**as_mapping("policy", {} if policy is None else policy, what), **limits}
         wanted = validated(RetentionPolicy, policy)
         if not as_flag("dry_run", dry_run):
             self.core.check_writable("to delete")
@@ -1284,6 +1299,8 @@ class Runtime:
         """Return which sessions, types and names take the most space."""
         self.core.check_open()
         self.core.require_host("usage", "list")
+        from greenroom.actors.maintenance.usage import usage_of
+
         return usage_of(self._store, on_progress)
 
     def compact(self) -> None:
@@ -1306,6 +1323,8 @@ class Runtime:
         once, `stored_bytes` the bytes on disk, with shared chunks counted once.
         """
         self.core.check_open()
+        from greenroom.actors.maintenance.usage import content_figures
+
         self.core.require_host("stats")
         return {
             "path": str(self.path),

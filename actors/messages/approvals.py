@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, Unpack
 
-from greenroom.actors.schema import compiled, schema_of
 from greenroom.storage.codec.records import Json, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_mapping, as_number, as_seconds, as_text
 from greenroom.storage.common.times import iso_time, moment, utc_time
@@ -95,6 +94,8 @@ class AskHuman(Command[str]):
 
 def _schema(schema: Any) -> bytes:
     """Return a JSON schema encoded. Raises ValidationError."""
+    from greenroom.actors.schema import compiled, schema_of
+
     given = schema_of(as_mapping("schema", schema, "a JSON schema, which is an object,"))
     compiled(given, trusted=False)
     packed = pack_value(given, "schema")
@@ -187,6 +188,8 @@ def fits_schema(schema: bytes | None, value: bytes) -> None:
     """Raise ValidationError unless an encoded answer fits an encoded schema."""
     if schema is None:
         return
+    from greenroom.actors.schema import compiled
+
     try:
         compiled(unpack_value(schema), trusted=False)(unpack_value(value))
     except ValidationError as error:

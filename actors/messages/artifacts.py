@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Unpack, cast
 
 from greenroom.storage.artifacts.mime import given_mime_type
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo, artifact_label, is_artifact_name
-from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.artifacts.records import new_artifact_type
 from greenroom.storage.common.arguments import as_items, as_mapping, as_text, kind_of
 from greenroom.storage.common.page import Page
-from greenroom.storage.common.validation import nearest
 from greenroom.storage.errors import GreenroomError, ValidationError, shown
 
 from .checks import (
@@ -33,6 +31,7 @@ from .permissions import ADMIN, READ, WRITE
 
 if TYPE_CHECKING:
     from greenroom.storage.artifacts.model import ArtifactRecord
+    from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery
     from greenroom.storage.content.chunks import Encoded, Readable
 
 __all__ = [
@@ -227,6 +226,8 @@ def _batched(index: int, item: StoreArtifact | Mapping[str, object]) -> StoreArt
     given = as_mapping(f"items[{index}]", item, "a mapping with type, name and content")
     unknown = next((name for name in given if name not in _ARTIFACT_ARGUMENTS), None)
     if unknown is not None:
+        from greenroom.storage.common.validation import nearest
+
         advice = f"the nearest known one is {nearest(unknown, _ARTIFACT_ARGUMENTS)}"
         raise ValidationError(f"items[{index}]: unknown {shown(unknown)}; {advice}", field="items")
     try:
@@ -356,6 +357,8 @@ class QueryArtifacts(Query[Page[ArtifactInfo]]):
     about_artifacts = True
 
     def __init__(self, query: ArtifactQuery | None = None, **criteria: Unpack[ArtifactKeywords]) -> None:
+        from greenroom.storage.artifacts.query import artifact_query
+
         self.query = artifact_query(query, criteria)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.scheduling.callables import signature_of
-from greenroom.runtime.tools.parameters import arguments_of, context_parameters, hints_of
 from greenroom.storage.errors import ValidationError
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ class Provider:
     def call(self, input: Value, context: AgentContext | None) -> Any:
         if self.signature is None or self.input is None:
             return self.fn(input, **dict.fromkeys(self.contexts, context))
+        from greenroom.runtime.tools.parameters import arguments_of
+
         args, kwargs = arguments_of(self.signature, {self.input: input, **dict.fromkeys(self.contexts, context)})
         return self.fn(*args, **kwargs)
 
@@ -48,6 +49,8 @@ def provider_of(fn: Callable[..., Any], timeout: float | None) -> Provider:
     signature = signature_of(fn)
     if signature is None:
         return Provider(fn, timeout, None, None, ())
+    from greenroom.runtime.tools.parameters import arguments_of, context_parameters, hints_of
+
     named = [each for each in signature.parameters.values() if each.kind in _BY_POSITION]
     hints = hints_of(fn, signature)
     contexts = context_parameters(signature, hints)

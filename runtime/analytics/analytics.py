@@ -13,8 +13,8 @@ from greenroom.runtime.handles.session import session_id_of
 from greenroom.storage.catalog.query import SessionQuery, session_query
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
-from greenroom.storage.common.times import Moment, nanoseconds
-from greenroom.storage.common.validation import validated
+from greenroom.storage.common.times import nanoseconds
+from greenroom.storage.common.validation import Moment, validated
 from greenroom.storage.errors import SessionNotFound, ValidationError
 
 from .aggregate import AggregateMetrics, Aggregation

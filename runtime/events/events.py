@@ -24,7 +24,6 @@ from greenroom.storage.common.times import utc_time
 from greenroom.storage.errors import GreenroomError, IntegrityError, SessionNotFound, ValidationError, shown
 from greenroom.storage.events.index import LINKED, event_place
 from greenroom.storage.events.model import PUBLISHED, Event, Origin, published_type
-from greenroom.storage.events.query import EventKeywords, EventQuery, event_query
 from greenroom.storage.events.search import Visible
 from greenroom.storage.files.regular_file import file_path, written_file
 
@@ -33,6 +32,7 @@ from .lines import write_lines, write_of
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
+    from greenroom.storage.events.query import EventKeywords, EventQuery
 
 __all__ = ["Events", "Link"]
 
@@ -341,6 +341,8 @@ class Events:
 
     def _naming(self, event_id: str) -> Iterator[Event]:
         """Yield other events that name this one as cause or root."""
+        from greenroom.storage.events.query import event_query
+
         for name in ("causation_id", "root_id"):
             for each in self._search.each(event_query({name: event_id, "limit": MAX_LINKS}), self._visible()):
                 if each.id != event_id:
@@ -437,6 +439,8 @@ class Events:
 
     def _checked(self, criteria: Mapping[str, Any]) -> EventQuery:
         self._core.check_open()
+        from greenroom.storage.events.query import event_query
+
         query = event_query(criteria)
         self._core.settle(query.session_id)
         if query.session_id is not None:

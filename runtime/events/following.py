@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgpack
 
@@ -13,8 +13,10 @@ from greenroom.storage.catalog.changes import Changes, Position
 from greenroom.storage.common.session_ids import session_id_of
 from greenroom.storage.errors import SessionNotFound, ValidationError
 from greenroom.storage.events.model import Event
-from greenroom.storage.events.query import EventFilter, EventQuery
 from greenroom.storage.events.search import EventSearch, Visible
+
+if TYPE_CHECKING:
+    from greenroom.storage.events.query import EventQuery
 
 __all__ = ["Cursor", "Following", "is_cursor", "parse_cursor"]
 
@@ -91,6 +93,8 @@ class Following:
         only = self._query.session_id
         if only is not None and not self._exists(only):
             raise SessionNotFound(f"there is no session {only}", session_id=only)
+        from greenroom.storage.events.query import EventFilter
+
         tested = EventFilter(self._query)
         if self._history is not None:
             low = self._history[0]

@@ -11,7 +11,6 @@ from greenroom.actors.events import Subscription
 from greenroom.actors.messages.approvals import Approval
 from greenroom.actors.messages.calls import CallAgent
 from greenroom.actors.messages.core import How
-from greenroom.runtime.config.config import SessionConfig
 from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.reading.timeline import TimelineRow
 from greenroom.runtime.model.agent import Agent
@@ -24,6 +23,7 @@ from .scope import Scope
 
 if TYPE_CHECKING:
     from greenroom.actors.transfer.bundle_export import ExportReport
+    from greenroom.runtime.config.config import SessionConfig
 
 __all__ = ["Host"]
 

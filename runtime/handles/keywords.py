@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from greenroom.actors.messages.core import How
-from greenroom.runtime.config.policies import PolicyConfig
 from greenroom.storage.artifacts.model import ArtifactId
 
 from .streams import StreamProgress
+
+if TYPE_CHECKING:
+    from greenroom.runtime.config.policies import PolicyConfig
 
 __all__ = ["ArtifactOptions", "ConfigKeywords", "VersionOptions"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.runtime.core import RuntimeCore
 from greenroom.storage.catalog.model import SessionInfo
-from greenroom.storage.catalog.query import SessionQuery, session_query
 from greenroom.storage.common.page import Page
+
+if TYPE_CHECKING:
+    from greenroom.storage.catalog.query import SessionQuery
 
 __all__ = ["iterate_pages", "list_page"]
 
@@ -36,6 +38,8 @@ def iterate_pages(
     core: RuntimeCore, given: SessionQuery | Mapping[str, Any] | None, criteria: Mapping[str, Any]
 ) -> Iterator[SessionInfo]:
     """Check a query, and return an iterator over the sessions that match and that the running code may reach."""
+    from greenroom.storage.catalog.query import session_query
+
     query = session_query(given, criteria)
     core.check_open()
     return _pages(core, query, query.limit if "limit" in query.model_fields_set else None)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Protocol, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import How
-from greenroom.runtime.model.typed import as_type
 from greenroom.storage.codec.records import Json
 from greenroom.storage.common.arguments import as_number
 
 from .replies import reply_as
-from .variables import TypeOf
+
+if TYPE_CHECKING:
+    from .variables import TypeOf
 
 __all__ = ["Records"]
 
@@ -107,7 +108,11 @@ class Records:
         if as_ is None:
             return self._session._send(m.GetRecord(key, default))
         value = self._session._send(m.GetRecord(key, m.ABSENT))
-        return default if value is m.ABSENT else as_type(value, as_, "record")
+        if value is m.ABSENT:
+            return default
+        from greenroom.runtime.model.typed import as_type
+
+        return as_type(value, as_, "record")
 
     def get_many(self, keys: Iterable[bytes | str]) -> dict[bytes, Json]:
         """Return the values of up to 10 000 records by their keys, in one look. One that is not there is left out."""

@@ -11,10 +11,12 @@ from greenroom.storage.codec.records import Json
 from greenroom.storage.errors import SessionNotFound
 
 from .collecting import Asking
-from .variables import TypeOf, Variables
+from .variables import Variables
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
+
+    from .variables import TypeOf
 
 __all__ = ["Scope", "own_scope"]
 

@@ -32,7 +32,6 @@ from greenroom.actors.messages.sharing import (
 )
 from greenroom.actors.scheduling.operation import in_place, require_run
 from greenroom.actors.session.decisions.facts import retrieval
-from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.reading.diff import unified_diff
 from greenroom.runtime.handles.reading.follow import Follow, JournalReader
@@ -43,11 +42,9 @@ from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deleti
 from greenroom.runtime.model.pieces import Listener
 from greenroom.runtime.model.reply import AgentReply
 from greenroom.runtime.model.script import ScriptOptions, ScriptReplay, ScriptResult
-from greenroom.runtime.model.typed import as_type
 from greenroom.runtime.model.workflow import Workflow
 from greenroom.runtime.model.workflow_result import WorkflowResult
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
-from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Json
 from greenroom.storage.common.arguments import as_function, as_seconds
@@ -67,16 +64,19 @@ from .records import Records
 from .replies import reply_as
 from .scope import Scope
 from .streams import StreamProgress, Watched
-from .variables import TypeOf, Variables
+from .variables import Variables
 
 if TYPE_CHECKING:
     from greenroom.actors.transfer.bundle_export import ExportReport
+    from greenroom.runtime.config.config import SessionConfig
+    from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery
 
     from .debugging.debugger import Debugger
     from .debugging.diff import StateDiff
     from .debugging.recorded import Recorded
     from .debugging.view import ContextView
     from .debugging.whatif import WhatIf
+    from .variables import TypeOf
 
 __all__ = [
     "Session",
@@ -332,6 +332,8 @@ class Session(Variables, SessionHandle):
         """
         given: dict[str, Any] = {**settings}
         how: Any = {name: given.pop(name) for name in How.__annotations__ if name in given}
+        from greenroom.runtime.config.config import session_overrides
+
         message = UpdateConfig({**(session_overrides(changes) if changes is not None else {}), **given}, **how)
         reply: object = self._ask(self.id, message, self._timeout)
         return self._runtime.policies.config_with(reply_as(Mapping, reply, "the configuration"))
@@ -799,6 +801,8 @@ class Session(Variables, SessionHandle):
 
     def count_artifacts(self, query: ArtifactQuery | None = None, **criteria: Unpack[ArtifactKeywords]) -> int:
         """Return the number of artifacts that match, as `query_artifacts` selects them, whatever the limit."""
+        from greenroom.storage.artifacts.query import artifact_query
+
         wanted = artifact_query(query, criteria).having(limit=0, offset=0)
         return self.query_artifacts(wanted).total
 
@@ -1126,7 +1130,11 @@ class Session(Variables, SessionHandle):
         ValidationError if the result does not fit the type.
         """
         result = self._ask(self.id, CallTool(name, input, timeout=timeout, **how), self._call_timeout)
-        return result if as_ is None else as_type(result, as_, "result")
+        if as_ is None:
+            return result
+        from greenroom.runtime.model.typed import as_type
+
+        return as_type(result, as_, "result")
 
     @checked
     def call_agent(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.session.state.limits import merged
-from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.storage.codec.records import Json, Value, unpack_value
 from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import ValidationError, shown
 
 from .scope import Scope
+
+if TYPE_CHECKING:
+    from greenroom.runtime.config.config import SessionConfig
 
 __all__ = ["SCOPE", "Template", "Templates"]
 
@@ -62,6 +64,8 @@ class Template:
 
     @checked
     def configured(self, config: SessionConfig | Mapping[str, Any] | None) -> dict[str, Any]:
+        from greenroom.runtime.config.config import session_overrides
+
         given = session_overrides(config) if config is not None else {}
         return merged(self.config, given)
 
@@ -97,6 +101,8 @@ class Templates:
             raise ValidationError(
                 f"a template has {', '.join(_FIELDS)}, and no {unknown[0][:64]!r}", field=unknown[0][:64]
             )
+        from greenroom.runtime.config.config import session_overrides
+
         prefix = preset.get("name_prefix") or ""
         if not isinstance(prefix, str) or len(prefix) > m.MAX_NAME:
             raise ValidationError(f"name_prefix: text of at most {m.MAX_NAME} characters", field="name_prefix")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias, TypeVar, Unpack
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import How
 from greenroom.actors.messages.internal import VariableKeys
-from greenroom.runtime.model.typed import as_type
 from greenroom.storage.codec.records import Json
 from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.errors import Conflict, ValidationError, VariableNotFound, shown
@@ -21,7 +18,10 @@ __all__ = ["TypeOf", "Variables"]
 
 T = TypeVar("T")
 
-TypeOf: TypeAlias = type[T] | TypeAdapter[T]
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    TypeOf: TypeAlias = type[T] | TypeAdapter[T]
 """What `as_` takes: a type, or a `pydantic.TypeAdapter` where a type checker accepts no type, as for `int | None`."""
 
 
@@ -38,7 +38,11 @@ class Variables:
     def _typed(self, key: str, default: Any, kind: Any) -> Any:
         """Return the value of a variable as a type, or `default` as it is."""
         value = self._send(m.GetVariable(key, m.ABSENT), m.ABSENT)
-        return default if value is m.ABSENT else as_type(value, kind, key)
+        if value is m.ABSENT:
+            return default
+        from greenroom.runtime.model.typed import as_type
+
+        return as_type(value, kind, key)
 
     def __getitem__(self, key: str) -> Json:
         """Return a copy of the value of a variable. Raises VariableNotFound, which is a KeyError."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from greenroom.storage.common.validation import nearest
 from greenroom.storage.errors import ValidationError
 
 __all__ = ["KINDS", "MAX_ROUNDS", "read_condition", "step_fields", "workflow_fields"]
@@ -42,6 +41,8 @@ def _read(given: Mapping[str, Any], known: Iterable[str], same: Mapping[str, str
         name = same.get(key, key)
         if name not in known:
             spellings = [*known, *(other for other, own in same.items() if own in known)]
+            from greenroom.storage.common.validation import nearest
+
             near = nearest(str(key), spellings)
             raise ValidationError(
                 f"{what} has no {str(key)[:64]!r}: did you mean {near!r}? There are: {', '.join(sorted(spellings))}",

@@ -9,8 +9,7 @@ import pydantic
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
 from greenroom.storage.codec.plain import plain
-from greenroom.storage.common.times import Moment
-from greenroom.storage.common.validation import Checked
+from greenroom.storage.common.validation import Checked, Moment
 
 __all__ = ["Modification", "ReplayConfig", "ReplayMode"]
 

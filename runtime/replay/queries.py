@@ -22,8 +22,8 @@ from greenroom.storage.codec.records import Json, unpack_value
 from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import SessionHandle, session_bytes
-from greenroom.storage.common.times import Moment, iso_time, utc_time
-from greenroom.storage.common.validation import Checked, SessionId, validated
+from greenroom.storage.common.times import iso_time, utc_time
+from greenroom.storage.common.validation import Checked, Moment, SessionId, validated
 from greenroom.storage.errors import GreenroomError, ReplayError, SessionNotFound, shown
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.query import EventQuery

@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.runtime.config.retention import RetentionPolicy
 from greenroom.runtime.handles.scope import own_scope
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.logs import logger_of
@@ -17,6 +16,7 @@ from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import GreenroomError, InvalidOperation, RuntimeClosed
 
 if TYPE_CHECKING:
+    from greenroom.runtime.config.retention import RetentionPolicy
     from greenroom.runtime.core import RuntimeCore
 
 __all__ = ["RetentionRun", "RetentionRuns"]
@@ -104,6 +104,8 @@ class RetentionRuns:
 
         Raises InvalidOperation while another run is going on. Errors within it are in the result.
         """
+        from greenroom.runtime.config.retention import RetentionPolicy
+
         if not self._running.acquire(blocking=False):
             raise InvalidOperation("a run of retention is going on: wait for its end")
         try:

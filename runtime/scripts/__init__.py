@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.hooks.guard import Breaker
 from greenroom.actors.scheduling.operation import CURRENT, Lease, changed
@@ -12,12 +13,14 @@ from greenroom.runtime.handles.replies import reply_as
 from greenroom.runtime.model.script import ScriptDifference
 from greenroom.runtime.scripts.residence import Residence
 from greenroom.runtime.scripts.transcript import ScriptReplaying, Transcript
-from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.common.metering import going_on, metered, timed, weight_of
 from greenroom.storage.common.times import iso_time
-from greenroom.storage.common.validation import nearest
 from greenroom.storage.concurrency.waiting import Flag, Promise
-from greenroom.storage.events.query import EventQuery
+
+if TYPE_CHECKING:
+    from greenroom.storage.artifacts.query import ArtifactCriteria
+    from greenroom.storage.common.validation import nearest
+    from greenroom.storage.events.query import EventQuery
 
 __all__ = [
     "CURRENT",
@@ -43,6 +46,20 @@ __all__ = [
     "timed",
     "weight_of",
 ]
+
+_CHECKED: Final = {
+    "ArtifactCriteria": "greenroom.storage.artifacts.query",
+    "EventQuery": "greenroom.storage.events.query",
+    "nearest": "greenroom.storage.common.validation",
+}
+"""Names whose modules import pydantic, which a runtime that is not open has no need of."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CHECKED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_CHECKED[name]), name)
+    return value
 
 
 def close_with(runtime: Any, background: Background) -> None:

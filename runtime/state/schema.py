@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from greenroom.actors.schema import compiled, schema_of
-from greenroom.runtime.model.typed import as_type
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_mapping, kind_of
 from greenroom.storage.concurrency.interrupts import by_signal
@@ -98,7 +96,11 @@ def made_check(schema: object) -> Check | None:
     if schema is None:
         return None
     if issubclass(type(schema), Mapping):
+        from greenroom.actors.schema import compiled, schema_of
+
         return compiled(schema_of(as_mapping("schema", schema)))
+    from greenroom.runtime.model.typed import as_type
+
     as_type_of: Any = schema
     try:
         as_type(None, as_type_of, "schema")  # whether it is a type at all

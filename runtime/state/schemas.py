@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.sharing import is_own_scope
@@ -16,18 +16,11 @@ from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import is_session_id
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError, shown
 
-from .migration import (
-    Migration,
-    MigrationRun,
-    MigrationStatus,
-    ValueVersion,
-    migrate_every_place,
-    migrate_place,
-    status_of,
-    versions_in,
-)
 from .places import SESSION, every_place, place_of
 from .schema import MAX_VERSION, Schema, made_check
+
+if TYPE_CHECKING:
+    from .migration import Migration, MigrationRun, MigrationStatus, ValueVersion
 
 __all__ = ["Schemas"]
 
@@ -153,6 +146,8 @@ class Schemas:
         """Return the versions of the values in a scope, or of one, by key. A scope is a session, its id,
         "session:<id>", or a name such as "global" or "user:7". Variables without any schema are left out."""
         place = place_of(self._runtime, scope)
+        from .migration import versions_in
+
         return versions_in(place, self._find, m.GetVariable(key).key if key is not None else None)
 
     def status(
@@ -163,6 +158,8 @@ class Schemas:
         All are read one after the other then. That is for the host only, and takes its time for many sessions.
         `on_progress` gets the number of scopes and sessions read.
         """
+        from .migration import status_of
+
         told = as_function("on_progress", on_progress) if on_progress is not None else None
         if scope is not None:
             return status_of([place_of(self._runtime, scope)], self._find, self._schemas)
@@ -183,6 +180,8 @@ class Schemas:
         """
         place = place_of(self._runtime, scope)
         wanted = m.GetVariable(key).key if key is not None else None
+        from .migration import migrate_place
+
         return migrate_place(self._core, place, self._find, wanted, dry_run=as_flag("dry_run", dry_run))
 
     @checked
@@ -199,6 +198,8 @@ class Schemas:
         if not as_flag("dry_run", dry_run):
             self._core.check_writable("to migrate")
         told = as_function("on_progress", on_progress) if on_progress is not None else None
+        from .migration import migrate_every_place
+
         return migrate_every_place(self._core, every_place(self._runtime), self._find, dry_run=dry_run, told=told)
 
     # -- checking

@@ -22,13 +22,14 @@ from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import InvalidOperation, OperationTimeout, ValidationError
 
-from .parameters import Checked
 from .tool import Tool, ToolResult, attempt
 
 if TYPE_CHECKING:
     from greenroom.actors.hooks import Hooks
     from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.handles.session import Session
+
+    from .parameters import Checked
 
 __all__ = ["Tools"]
 

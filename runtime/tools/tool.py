@@ -18,8 +18,6 @@ from greenroom.storage.codec.records import Json
 from greenroom.storage.common.arguments import as_flag, as_text
 from greenroom.storage.errors import GreenroomError, ValidationError
 
-from .parameters import Parameters
-
 __all__ = ["Tool", "ToolResult", "attempt"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}")
@@ -68,6 +66,8 @@ class Tool(Callee):
             raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
         self.name = name
         self.fn = fn
+        from .parameters import Parameters
+
         self.parameters = Parameters(fn, schema)
         text = description if description is not None else (inspect.getdoc(fn) or "").partition("\n\n")[0]
         if not isinstance(text, str) or len(text) > _MAX_DESCRIPTION:

@@ -16,8 +16,8 @@ from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import SessionHandle
-from greenroom.storage.common.times import Moment, nanoseconds
-from greenroom.storage.common.validation import SessionId, validated
+from greenroom.storage.common.times import nanoseconds
+from greenroom.storage.common.validation import Moment, SessionId, validated
 from greenroom.storage.common.words import folded, wanted_words
 from greenroom.storage.errors import GreenroomError, ValidationError
 

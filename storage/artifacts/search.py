@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.storage.codec.keys import after_prefix, metadata_digest, session_id_of
 from greenroom.storage.common.logs import logger_of
@@ -36,9 +36,11 @@ from .index import (
     word_bytes,
 )
 from .model import ArtifactInfo, ArtifactRecord
-from .query import ArtifactCriteria, ArtifactFilter, ArtifactQuery
 from .records import Artifacts, artifact_info, facts_of, unsealed_record
 from .similar import is_similar
+
+if TYPE_CHECKING:
+    from .query import ArtifactCriteria, ArtifactQuery
 
 __all__ = ["ArtifactSearch"]
 
@@ -232,6 +234,8 @@ class ArtifactSearch:
                 found = self._engine.scan(CF.INDEX, begin, end, reverse=criteria.reverse, limit=wanted)
                 suffixes += [key[-PLACE:] for key, _ in found]
         suffixes.sort(reverse=criteria.reverse)
+        from .query import ArtifactFilter
+
         accept = ArtifactFilter(criteria)
         items: list[ArtifactInfo] = []
         for suffix in suffixes[criteria.offset : wanted]:
@@ -318,6 +322,8 @@ class ArtifactSearch:
 
     def _page(self, criteria: ArtifactCriteria, records: Iterable[tuple[bytes, ArtifactRecord]]) -> Page[ArtifactInfo]:
         """Sort the matching artifacts and return the page. With a limit, no more than the page is held."""
+        from .query import ArtifactFilter
+
         accept, sort_key = ArtifactFilter(criteria), _SORT_KEYS[criteria.sort]
         total = 0
 

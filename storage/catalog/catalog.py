@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from greenroom.storage.codec.keys import (
     COUNTS_KEY,
@@ -40,7 +40,9 @@ from .deadlines import deadline_keys
 from .lifetimes import lifetime_keys
 from .listing import Listing
 from .model import STATUS_CODE, STATUSES, SessionInfo, SessionRow, SessionStatus, row_of
-from .query import SessionQuery, row_test
+
+if TYPE_CHECKING:
+    from .query import SessionQuery
 
 __all__ = ["Catalog"]
 
@@ -294,6 +296,8 @@ class Catalog:
         With `among`, only these sessions are considered. Order and pages of the query are ignored. Rows that cannot be
         read are skipped and reported.
         """
+        from .query import row_test
+
         matches = row_test(query)
         narrowed = query.created_by is not None or query.tags or query.parent is not None or query.metadata
         if among is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from greenroom.storage.codec.keys import (
     INDEX_CREATED,
@@ -28,7 +28,9 @@ from greenroom.storage.engine.engine import CF, Engine
 from greenroom.storage.engine.ranges import Range, narrowest, whole
 
 from .model import STATUS_CODE, SessionInfo, SessionRow
-from .query import Position, SessionQuery, SortBy, cursor_at, row_test
+
+if TYPE_CHECKING:
+    from .query import Position, SessionQuery, SortBy
 
 __all__ = ["Listing", "Rows"]
 
@@ -67,6 +69,8 @@ class Listing:
     """Answers one query for sessions."""
 
     def __init__(self, engine: Engine, rows: Rows, query: SessionQuery) -> None:
+        from .query import row_test
+
         self._engine = engine
         self._rows = rows
         self._query = query
@@ -100,6 +104,8 @@ class Listing:
         )
 
     def _cursor(self, found: list[_Match], end: int) -> str | None:
+        from .query import cursor_at
+
         return cursor_at(self._query, found[end - 1].position) if end else self._query.cursor
 
     def count(self, among: Callable[[], Iterable[bytes]] | None = None) -> int:

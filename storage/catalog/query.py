@@ -15,8 +15,8 @@ from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.common.session_ids import SessionHandle
-from greenroom.storage.common.times import Moment, nanoseconds
-from greenroom.storage.common.validation import Checked, SessionId, validated
+from greenroom.storage.common.times import nanoseconds
+from greenroom.storage.common.validation import Checked, Moment, SessionId, validated
 from greenroom.storage.common.words import folded
 from greenroom.storage.errors import GreenroomError, ValidationError
 

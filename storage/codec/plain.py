@@ -14,9 +14,6 @@ from pathlib import PurePath
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
-import pydantic
-import pydantic_core
-
 from greenroom.storage.common.arguments import kind_of
 from greenroom.storage.concurrency.interrupts import by_signal
 from greenroom.storage.errors import GreenroomError, ValidationError, shown
@@ -94,7 +91,7 @@ class _Plain:
             return self._scalar(kind, value)
         if depth <= 0:
             self._too_deep()
-        if issubclass(kind, pydantic.BaseModel) or pydantic.dataclasses.is_pydantic_dataclass(kind):
+        if kind is not dict and kind is not list and _is_model(kind):
             return self.of(_dumped(kind, value), depth - 1)
         if issubclass(kind, Mapping) or dataclasses.is_dataclass(kind):
             return self._object(_entries(kind, value), depth)
@@ -187,9 +184,18 @@ def _fields(kind: Any, value: Any) -> Iterable[tuple[str, Any]]:
     return ((each.name, getattr(value, each.name)) for each in dataclasses.fields(kind))
 
 
+def _is_model(kind: type) -> bool:
+    import pydantic
+
+    return issubclass(kind, pydantic.BaseModel) or pydantic.dataclasses.is_pydantic_dataclass(kind)
+
+
 def _dumped(kind: type, value: Any) -> Any:
     """Return a model as its own rules write it to JSON, so that they can read it again. JSON has no bytes: a model
     with bytes that are not UTF-8 keeps them as they are."""
+    import pydantic
+    import pydantic_core
+
     try:
         if issubclass(kind, pydantic.BaseModel):
             return value.model_dump(mode="json", round_trip=True)
@@ -201,6 +207,8 @@ def _dumped(kind: type, value: Any) -> Any:
 def _text(value: Any) -> str:
     """Return the text of a time, a UUID, a decimal, a path or an address."""
     if isinstance(value, (date, time, timedelta)):
+        import pydantic_core
+
         text: str = pydantic_core.to_jsonable_python(value)
         return text
     return str(value)

@@ -44,27 +44,44 @@ class _Rule:
     plain: Callable[[str, Any], Any] | None = None
 
 
+class _Checks:
+    """The rules of one function, and which of its parameters an argument belongs to. Made at its first call: most
+    functions of a program are never called."""
+
+    __slots__ = ("_defaults", "_names", "_others", "_rules")
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        parameters = list(inspect.signature(function).parameters.values())
+        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        self._names = [each.name for each in parameters if each.kind in positional]
+        self._others = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
+        self._defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+        self._rules = _rules_of(function, parameters)
+
+    def plain(self, name: str, value: Any) -> Any:
+        """Return an argument as plain as its annotation wants it. Raises ValidationError."""
+        rule = self._rules.get(name)
+        return value if rule is None or value is self._defaults.get(name, self) else _applied(rule, name, value)
+
+    def all_plain(self, values: tuple[Any, ...]) -> list[Any]:
+        """Return the arguments that have no name in the call."""
+        named = len(self._names)
+        given = [self.plain(name, value) for name, value in zip(self._names, values, strict=False)]
+        return given + [self.plain(self._others, value) for value in values[named:]]
+
+
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Make a function check its arguments by their annotations before it begins. Raises ValidationError, which names
     the argument and never its value."""
-    parameters = list(inspect.signature(function).parameters.values())
-    names = [each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    more = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), None)
-    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    rules: dict[str, _Rule] | None = None
-
-    def plain(name: str, value: Any) -> Any:
-        rule = rules.get(name) if rules is not None else None
-        return value if rule is None or value is defaults.get(name, rules) else _applied(rule, name, value)
+    checks: _Checks | None = None
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        nonlocal rules
-        if rules is None:
-            rules = _rules_of(function, parameters)
-        given: list[Any] = [plain(name, value) for name, value in zip(names, args, strict=False)]
-        given += [plain(more, value) if more is not None else value for value in args[len(names) :]]
-        options: dict[str, Any] = {name: plain(name, value) for name, value in kwargs.items()}
+        nonlocal checks
+        if checks is None:
+            checks = _Checks(function)
+        given: list[Any] = checks.all_plain(args)
+        options: dict[str, Any] = {name: checks.plain(name, value) for name, value in kwargs.items()}
         return function(*given, **options)
 
     return call

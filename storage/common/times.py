@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
-
-import pydantic
+from typing import Any, Final
 
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["SECOND", "Moment", "iso_time", "moment", "nanoseconds", "utc_time"]
+__all__ = ["NAIVE", "SECOND", "is_aware", "iso_time", "moment", "nanoseconds", "utc_time"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = (1 << 64) - 1
-_NAIVE: Final = (
+NAIVE: Final = (
     "a time without a zone may mean any moment: give datetime.now(timezone.utc), or when.astimezone() for local time;"
     " as text, end it with Z or an offset such as +02:00"
 )
 
 
-def _is_aware(when: datetime) -> bool:
+def is_aware(when: datetime) -> bool:
     return when.tzinfo is not None and when.utcoffset() is not None
-
-
-def _aware(when: datetime) -> datetime:
-    if not _is_aware(when):
-        raise ValueError(_NAIVE)
-    return when
-
-
-Moment = Annotated[datetime, pydantic.AfterValidator(_aware)]
-"""A datetime with a zone, RFC 3339 text with an offset, or epoch seconds: the type of times in pydantic models."""
 
 
 def moment(value: datetime | str | float | None, field: str) -> int | None:
@@ -49,8 +37,8 @@ def moment(value: datetime | str | float | None, field: str) -> int | None:
         when = None
     if not issubclass(type(when), datetime):
         raise ValidationError(f"{field}: a datetime, RFC 3339 text or epoch seconds", field=field)
-    if not _is_aware(when):
-        raise ValidationError(f"{field}: {_NAIVE}", field=field)
+    if not is_aware(when):
+        raise ValidationError(f"{field}: {NAIVE}", field=field)
     return nanoseconds(when)
 
 

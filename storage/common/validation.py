@@ -10,6 +10,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, Self, TypeVar, Union
 
 import pydantic
@@ -20,8 +21,9 @@ from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .arguments import as_items
 from .session_ids import SessionHandle, is_session_id
+from .times import NAIVE, is_aware
 
-__all__ = ["Checked", "SessionId", "complaints", "nearest", "refusal", "validated"]
+__all__ = ["Checked", "Moment", "SessionId", "complaints", "nearest", "refusal", "validated"]
 
 
 def _session_id(text: str) -> str:
@@ -36,6 +38,16 @@ def _named(given: object) -> object:
 
 SessionId = Annotated[str, pydantic.BeforeValidator(_named), pydantic.AfterValidator(_session_id)]
 """The id of a session. A handle on the session is accepted in its place."""
+
+
+def _aware(when: datetime) -> datetime:
+    if not is_aware(when):
+        raise ValueError(NAIVE)
+    return when
+
+
+Moment = Annotated[datetime, pydantic.AfterValidator(_aware)]
+"""A datetime with a zone, RFC 3339 text with an offset, or epoch seconds: the type of times in pydantic models."""
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 

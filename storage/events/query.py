@@ -10,8 +10,8 @@ import pydantic
 from annotated_types import Ge, MaxLen, MinLen
 
 from greenroom.storage.common.session_ids import SessionHandle
-from greenroom.storage.common.times import Moment, nanoseconds
-from greenroom.storage.common.validation import SessionId, validated
+from greenroom.storage.common.times import nanoseconds
+from greenroom.storage.common.validation import Moment, SessionId, validated
 from greenroom.storage.errors import ValidationError
 
 from .model import Origin, StoredEvent, event_ids, origin_of, shown_type

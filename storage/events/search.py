@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.storage.codec.keys import INDEX_UPDATED, after_prefix, is_session_id, session_bytes, session_id_of
 from greenroom.storage.common.metering import ROW, counted, going_on, hold
@@ -17,7 +17,9 @@ from greenroom.storage.errors import IntegrityError, ResourceLimitExceeded, Sche
 from .index import event_place, id_prefix, link_prefix
 from .journal import Journal
 from .model import Event, StoredEvent
-from .query import EventFilter, EventQuery
+
+if TYPE_CHECKING:
+    from .query import EventFilter, EventQuery
 
 __all__ = ["EventSearch", "Visible"]
 
@@ -89,6 +91,8 @@ class EventSearch:
     ) -> Iterator[tuple[bytes, int, StoredEvent]]:
         """Yield (session, sequence, event) of the events that match, session by session in the order of their ids, from
         behind this place on. For queries without an id of an event or a correlation."""
+        from .query import EventFilter
+
         tested = EventFilter(query)
         if query.session_id is not None:
             session = session_bytes(query.session_id)
@@ -124,6 +128,8 @@ class EventSearch:
 
     def _matching(self, query: EventQuery, visible: Visible) -> Iterator[tuple[_Place, StoredEvent]]:
         """Yield the events that match, with their places."""
+        from .query import EventFilter
+
         tested = EventFilter(query)
         if query.session_id is not None:
             candidates = self._of_session(session_bytes(query.session_id), tested)

@@ -32,6 +32,59 @@ _LATE = (
     "typer",
 )
 
+_NEEDED = {
+    "actors.access",
+    "actors.events",
+    "actors.hooks",
+    "actors.maintenance",
+    "actors.messages",
+    "actors.policies",
+    "actors.replay",
+    "actors.scheduling",
+    "actors.search",
+    "actors.session",
+    "actors.supervisor",
+    "actors.transfer",
+    "runtime.agents",
+    "runtime.calls",
+    "runtime.events",
+    "runtime.handles",
+    "runtime.model",
+    "runtime.retention",
+    "runtime.scripts",
+    "runtime.state",
+    "runtime.tools",
+    "runtime.workflow",
+    "storage.artifacts",
+    "storage.catalog",
+    "storage.codec",
+    "storage.common",
+    "storage.concurrency",
+    "storage.content",
+    "storage.engine",
+    "storage.events",
+    "storage.files",
+    "storage.records",
+    "storage.search",
+}
+"""The rooms that come with `Runtime`: of `actors.maintenance` what opens a store alone."""
+
+
+def test_importing_the_runtime_loads_these_rooms_and_libraries_alone() -> None:
+    program = """
+import sys
+before = set(sys.modules)
+from greenroom.runtime import Runtime
+print(*(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = [name.removeprefix("greenroom.") for name in done.stdout.split() if name.startswith("greenroom.")]
+    assert {".".join(name.split(".")[:2]) for name in loaded if name.count(".") > 1} == _NEEDED
+    assert [name for name in loaded if name.startswith("actors.maintenance.")] == ["actors.maintenance.opening"]
+    others = {name.split(".")[0] for name in done.stdout.split()} - {"greenroom", "typing_extensions"}
+    libraries = {name for name in others - sys.stdlib_module_names if "cython" not in name and name[0] != "_"}
+    assert libraries == {"blake3", "lz4", "msgpack", "pyfastcdc", "pykka", "rocksdict"}
+
 
 def test_a_host_that_uses_sessions_alone_loads_no_room_that_few_need(tmp_path: Path) -> None:
     program = f"""

@@ -12,9 +12,9 @@ from annotated_types import Ge, MaxLen, MinLen
 
 from greenroom.runtime.handles.debugging.errors import failure_of, may_tell
 from greenroom.storage.common.checked_call import checked
-from greenroom.storage.common.times import Moment as Time
 from greenroom.storage.common.times import nanoseconds
 from greenroom.storage.common.validation import Checked, validated
+from greenroom.storage.common.validation import Moment as Time
 from greenroom.storage.errors import ReplayError, ResourceLimitExceeded, ValidationError
 from greenroom.storage.events.model import StoredEvent, event_view, shown_type
 from greenroom.storage.events.pattern import EventPattern
