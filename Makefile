@@ -50,7 +50,7 @@ check: $(STAMP)
 # PEERS=1 has an environment of its own, with what stands beside greenroom.
 BENCH := $(if $(PEERS),$(VENV)/peers/bin,$(BIN))
 
-bench: $(STAMP)
+bench: $(if $(PEERS),$(WHEEL),$(STAMP))
 ifneq ($(PEERS),)
 	@test -x $(BENCH)/python || $(PYTHON) -m venv $(VENV)/peers
 	@echo "installing what stands beside greenroom"
