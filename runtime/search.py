@@ -15,7 +15,6 @@ from blake3 import blake3
 from greenroom.actors.search.indexer import Indexer
 from greenroom.actors.search.texts import artifact_text, read_turn_text
 from greenroom.storage.artifacts.model import ArtifactId
-from greenroom.storage.catalog.query import SessionQuery, session_query
 from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.common.arguments import as_number, as_seconds, as_text
 from greenroom.storage.common.logs import logger_of
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
     from greenroom.runtime.core import RuntimeCore
     from greenroom.storage.catalog.model import SessionStatus
+    from greenroom.storage.catalog.query import SessionQuery
     from greenroom.storage.common.session_ids import SessionHandle
 
 __all__ = ["MAX_LIMIT", "Search", "SearchKeywords"]
@@ -293,6 +293,8 @@ def _query(criteria: Mapping[str, Any]) -> SessionQuery | None:
             f"{unknown[0][:64]}: no criterion of a search; there are {', '.join(SearchKeywords.__annotations__)}",
             field=unknown[0][:64],
         )
+    from greenroom.storage.catalog.query import session_query
+
     return session_query(None, {"status": "all", **given}) if given else None
 
 
