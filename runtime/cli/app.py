@@ -18,6 +18,7 @@ from greenroom.runtime.cli.commands import (
     events,
     keeping,
     maintenance,
+    search,
     sessions,
     settings,
     sharing,
@@ -62,6 +63,7 @@ app.command("audit", rich_help_panel=_USE)(sharing.audit)
 app.command("ingest", rich_help_panel=_USE)(conversations.take_in)
 app.command("run", rich_help_panel=_USE)(run_script.run)
 app.command("repl", rich_help_panel=_USE)(repl.repl)
+app.command("search", rich_help_panel=_LOOK)(search.search)
 app.command("events", rich_help_panel=_LOOK)(events.show)
 app.command("timeline", rich_help_panel=_LOOK)(timeline.timeline)
 app.command("record", context_settings=OWN_OPTIONS, rich_help_panel=_RECORD)(record.record)

@@ -18,6 +18,7 @@ __all__ = [
     "HOOK_ROW",
     "MESSAGE",
     "RECORD",
+    "SEARCH_HIT",
     "SESSION",
     "SESSION_ID",
     "SUBSCRIPTION",
@@ -48,6 +49,7 @@ CONTENT: Final = Object("artifact", parts={"id": ARTIFACT_ID, "metadata": ARTIFA
 """An artifact with its content."""
 RECORD: Final = Object("record", itself=None)
 MESSAGE: Final = Object("message", itself=None)
+SEARCH_HIT: Final = Object("search hit", parts={"artifact": ARTIFACT_ID}, itself=None)
 APPROVAL: Final = Object("approval", itself=None)
 EVENT: Final = Object("event", aliases={"source_language": "language"})
 SUBSCRIPTION: Final = Object("subscription", "id", text="id", itself=None)

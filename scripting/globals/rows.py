@@ -12,6 +12,7 @@ from greenroom.runtime import (
     ArtifactInfo,
     Event,
     Message,
+    SearchHit,
     SessionConfig,
     SessionInfo,
     TimelineRow,
@@ -27,6 +28,7 @@ __all__ = [
     "filled",
     "identity_row",
     "message_row",
+    "search_row",
     "session_row",
     "stored_row",
     "timeline_row",
@@ -116,3 +118,14 @@ def message_row(message: Message) -> dict[str, Any]:
     """Return every field of a message by name; fields without a value are left out."""
     message = reply_as(Message, message, "a message")
     return filled(message.to_dict())
+
+
+def search_row(hit: SearchHit) -> dict[str, Any]:
+    """Return every field of a hit by name, and its snippet with marks as `marked`; fields without a value are left
+    out."""
+    hit = reply_as(SearchHit, hit, "a hit of a search")
+    row = filled(hit.to_dict())
+    row["marked"] = hit.marked()
+    if hit.artifact is not None:
+        row["artifact"] = identity_row(hit.artifact)
+    return row

@@ -10,13 +10,13 @@ from typing import Final
 from greenroom.storage.common.words import phrase_words, split_words
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["MAX_TERMS", "MAX_TEXT", "Term", "indexed_words", "parse_text"]
+__all__ = ["MAX_TERMS", "MAX_TEXT", "MAX_WORD", "Term", "indexed_words", "parse_text"]
 
 MAX_TEXT: Final = 1024
 """The longest text to look for, in characters."""
 MAX_TERMS: Final = 32
 """The most words and phrases to look for at once."""
-_WORD: Final = 64
+MAX_WORD: Final = 64
 """Of a longer word, only this many characters count."""
 _TOKEN: Final = re.compile(r'"([^"]*)"|([^\s"]+)|(")')
 _LEAST_BEGINNING: Final = 2
@@ -41,7 +41,7 @@ class Term:
 
 def indexed_words(text: str) -> Iterator[str]:
     """Yield the words of a text as the index has them."""
-    return (word[:_WORD] for word in split_words(text))
+    return (word[:MAX_WORD] for word in split_words(text))
 
 
 def parse_text(text: str) -> tuple[Term, ...]:
@@ -72,6 +72,6 @@ def parse_text(text: str) -> tuple[Term, ...]:
 
 
 def _add(terms: dict[Term, None], words: Iterable[str], begins: bool) -> None:
-    kept = tuple(word[:_WORD] for word in words)
+    kept = tuple(word[:MAX_WORD] for word in words)
     if kept:
         terms[Term(kept, begins)] = None

@@ -11,7 +11,7 @@ from typing import Final
 
 from greenroom.storage.common.words import folded
 
-from .query import Term, indexed_words
+from .query import MAX_WORD, Term, indexed_words
 
 __all__ = ["snippet_of"]
 
@@ -45,7 +45,8 @@ def _marks(text: str, terms: Sequence[Term]) -> Iterator[tuple[int, int]]:
     pattern = _ASCII_WORD if text.isascii() else _words()
     for match in pattern.finditer(text):
         run = match[0]
-        hits = [each for each in indexed_words(run) if each in exact or each.startswith(beginnings or "\0")]
+        words = (run.lower()[:MAX_WORD],) if run.isascii() else indexed_words(run)
+        hits = [each for each in words if each in exact or (beginnings and each.startswith(beginnings))]
         if not hits:
             continue
         for first, last in _within(run, hits):

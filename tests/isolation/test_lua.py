@@ -64,6 +64,8 @@ DENIED: dict[str, list[str]] = {
         "loadArtifact(other, 'n')",
         "loadArtifact('', id)",
         "messages(other)",
+        "search('x', { session = other })",
+        "search('x', { parent = other })",
         "removeTag(other, 'x')",
         "rename(other, 'x')",
         "describe(other, 'x')",

@@ -15,6 +15,7 @@ MISSPELT = {
     "Session.create": ("Session.create { nmae = 'x' }", "name"),
     "Session.getOrCreate": ("Session.getOrCreate('k', { descripton = 'x' })", "description"),
     "Session.list": ("Session.list { serch_text = 'x' }", "search_text"),
+    "Session.search": ("Session.search('x', { kind = 'name' })", "kinds"),
     "Session.count": ("Session.count { created_befor = 5 }", "created_before"),
     "Session.messages": ("s:messages { limt = 5 }", "limit"),
     "Session.events": ("s:events { aftr = 5 }", "after"),

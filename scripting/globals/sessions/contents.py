@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import ArtifactId
@@ -11,6 +12,7 @@ from greenroom.scripting.definition.options import Options
 from greenroom.scripting.definition.shapes import COUNT, DICT, FLAG, TRUE, VALUE, Maybe, Page
 from greenroom.scripting.definition.types import (
     ANYTHING,
+    NUMBER,
     TABLE,
     TEXT,
     WHOLE,
@@ -25,15 +27,25 @@ from greenroom.scripting.definition.types import (
 )
 from greenroom.scripting.definition.types import FLAG as IS_FLAG
 from greenroom.scripting.definition.values import UNDEFINED, defined
-from greenroom.scripting.globals.choices import HOW
+from greenroom.scripting.globals.choices import HOW, QUERY
 from greenroom.scripting.globals.context import ScriptContext
-from greenroom.scripting.globals.objects import ARTIFACT, ARTIFACT_ID, CONTENT, EVENT, MESSAGE, RECORD, SESSION
+from greenroom.scripting.globals.objects import (
+    ARTIFACT,
+    ARTIFACT_ID,
+    CONTENT,
+    EVENT,
+    MESSAGE,
+    RECORD,
+    SEARCH_HIT,
+    SESSION,
+)
 from greenroom.scripting.globals.references import artifact_reference, store_options
 from greenroom.scripting.globals.rows import (
     artifact_row,
     content_row,
     event_row,
     message_row,
+    search_row,
     stored_row,
     timeline_row,
 )
@@ -49,6 +61,15 @@ _SEQUENCE: Final = Variable("message", A_MESSAGE.made, "sequence")
 _RECORDS: Final = Options({"prefix": ANYTHING, "reverse": IS_FLAG, "after": ANYTHING, "limit": WHOLE})
 _MESSAGE: Final = HOW | Options({"name": TEXT, "tool_calls": ANYTHING, "tool_call_id": TEXT, "metadata": TABLE})
 _CHANGES: Final = HOW | Options({"content": ANYTHING, "metadata": TABLE})
+_SEARCH: Final = Options(
+    {
+        **QUERY.without("search", "sort_by", "descending", "offset").keys,
+        "kinds": ANYTHING,
+        "session": ANYTHING,
+        "timeout": NUMBER,
+    },
+    {"parent_session_id": "parent", "session_id": "session"},
+)
 _MESSAGES: Final = Options({"limit": WHOLE, "before": WHOLE})
 _EVENTS: Final = Options({"after": WHOLE, "limit": WHOLE})
 
@@ -97,6 +118,26 @@ class SessionContents:
     def list_variables(self, session: SessionRef, prefix: Text = "") -> dict[str, Any]:
         """Return the variables of a session by key, or those whose key begins with a prefix."""
         return self._context.session(session).variables(prefix)
+
+    # -- search
+
+    @export(
+        "search",
+        returns=Page(SEARCH_HIT),
+        counted=True,
+        options={"options": _SEARCH},
+        example=example("words", {"limit": 20}, before=[A_MESSAGE]),
+    )
+    def search(self, text: Text, options: Any = UNDEFINED) -> Any:
+        """Return the messages, artifacts and names with all these words, the best first, of the sessions that the
+        script may read. `"in quotes"` is a phrase, `wor*` the beginning of a word. `marked` shows the hits."""
+        for name in ("session", "parent"):
+            if isinstance(options.get(name), Mapping):
+                options[name] = self._context.session(options[name]).id
+        page = self._context.runtime.search(text, **options)
+        more = {"next_cursor": page.next_cursor} if page.next_cursor is not None else {}
+        rows = [search_row(each) for each in page]
+        return {"rows": rows, "total": page.total, "has_more": page.has_more, **more}
 
     # -- records
 

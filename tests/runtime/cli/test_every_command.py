@@ -230,6 +230,7 @@ def test_every_time_is_given_the_same_way(greenroom: Any, session: str) -> None:
     assert len(options) >= 9
     for path, option in options:
         needed = {
+            ("search",): ("one",),
             ("stats",): ("--sessions",),
             ("artifacts", "share"): (session, "a.txt", "--with", session),
             ("sessions", "share"): (session, "--with", session),
