@@ -188,7 +188,7 @@ class Preparation:
 
     def _prepare_records(self, message: m.PutRecords, *, known: bool) -> m.PutRecords:
         """Return a copy of a message with its large values prepared, or the message itself if it has none."""
-        if not any(item.is_large for item in message.items):
+        if not message.has_large:
             return message
         twin = message.copy()
         twin.items = [item.copy() for item in message.items]

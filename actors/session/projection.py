@@ -211,9 +211,8 @@ def add_artifact(change: Change, session: bytes, number: int, record: ArtifactRe
 def add_record(change: Change, session: bytes, key: bytes, record: StoredRecord) -> None:
     """Add what a record has as long as it exists: its entry, and its content if its value is one."""
     change.ops.append(record_entry(session, key, record))
-    held = record.holds(session)
-    if held is not None:
-        change.held.append(held)
+    if record.flags & IN_CONTENT:
+        change.held.append((record.hash, Reference(session, RECORD, record.number)))
 
 
 def record_references(session: bytes, records: Iterable[StoredRecord]) -> Change:
@@ -328,14 +327,16 @@ def _approval_changed(
 
 
 def _records_changed(known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
-    for position, (key, digest, size, flags, _, *released) in enumerate(stored.data["changes"]):
-        if released:
-            number, before = released[0]
+    values = change.values
+    for position, fields in enumerate(stored.data["changes"]):
+        key, digest, size, flags, _ = fields[:5]
+        if len(fields) > 5:
+            number, before = fields[5]
             change.released.append((before, Reference(session, RECORD, number)))
         if digest is None:
             change.ops.append((CF.INDEX, record_key(session, key), None))
             continue
-        data = None if flags & IN_CONTENT else change.values[digest]
+        data = None if flags & IN_CONTENT else values[digest]
         add_record(change, session, key, StoredRecord(sequence, position, flags, size, digest, data))
 
 

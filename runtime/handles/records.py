@@ -131,7 +131,7 @@ class Records:
         With `reverse` the greatest keys come first. With `after`, begin behind that key, whether it exists or not: the
         last key of one page begins the next. Without `limit`, return all; `iterate` holds only a page at a time.
         """
-        return list(self.iterate(prefix, reverse=reverse, after=after, limit=limit))
+        return list(self._rows(prefix, reverse, after, limit, values=True, at_once=True))
 
     def iterate(
         self,
@@ -153,29 +153,47 @@ class Records:
         limit: int | None = None,
     ) -> list[bytes]:
         """Return the keys of the records, as `scan` returns the records. Decodes no value."""
-        return list(self._rows(prefix, reverse, after, limit, values=False))
+        return list(self._rows(prefix, reverse, after, limit, values=False, at_once=True))
 
     def count(self, prefix: bytes | str = b"") -> int:
         """Return how many records have a key that begins with `prefix`. Without one, this costs nothing."""
         return reply_as(int, self._session._send(m.CountRecords(prefix)), "the number of records")
 
     def _rows(
-        self, prefix: bytes | str, reverse: bool, after: bytes | str | None, limit: int | None, *, values: bool
+        self,
+        prefix: bytes | str,
+        reverse: bool,
+        after: bytes | str | None,
+        limit: int | None,
+        *,
+        values: bool,
+        at_once: bool = False,
     ) -> Iterator[Any]:
         left = as_number("limit", limit) if limit is not None else None
         first = min(left, m.MAX_RECORD_PAGE) if left is not None else m.MAX_RECORD_PAGE
         # The message is made at once, so that wrong arguments are refused before anything is iterated over.
         message = m.ScanRecords(prefix, reverse=reverse, after=after, limit=first, values=values)
-        return islice(self._pages(message, left, values=values), left)
+        return islice(self._pages(message, left, values=values, at_once=at_once), left)
 
-    def _pages(self, message: m.ScanRecords, left: int | None, *, values: bool) -> Iterator[Any]:
+    def _pages(self, message: m.ScanRecords, left: int | None, *, values: bool, at_once: bool) -> Iterator[Any]:
         while left is None or left > 0:
             page = reply_as(list, self._session._send(message), "a page of records")
             yield from page
-            if not page:
+            # Who reads at once need not look for what was written while the last page was consumed.
+            if not page or (at_once and len(page) < message.limit and (not values or _is_short(page))):
                 return
             if left is not None:
                 left -= len(page)
             message = message.copy()
             message.after = page[-1][0] if values else page[-1]
             message.limit = min(left, m.MAX_RECORD_PAGE) if left is not None else m.MAX_RECORD_PAGE
+
+
+def _is_short(page: list[tuple[bytes, Json]]) -> bool:
+    """Return whether a page has so few bytes that it has not ended because of them. Only bytes are counted."""
+    size = 0
+    for _, value in page:
+        if value.__class__ is not bytes:
+            return False
+        size += len(value)  # type: ignore[arg-type]
+    return size < m.RECORD_PAGE_BYTES

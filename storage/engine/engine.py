@@ -44,6 +44,7 @@ _SYNC_LOOK: Final = 0.2
 _PAGE_BYTES: Final = 4 << 20
 _BULK: Final = 16
 _FEW: Final = 8
+_MANY: Final = 64
 _LARGE: Final = 16 << 10
 """Entries are read in steps of _BULK, and of _FEW while they have more bytes than this."""
 
@@ -372,6 +373,21 @@ class Engine:
         moment than the others."""
         if not self._bulk or (limit is not None and limit <= _FEW):
             return self.scan(cf, begin, end, reverse=reverse, limit=limit)
+        if limit is None or limit > _MANY:  # mostly all that there is, which is often next to nothing
+            first = self.scan(cf, begin, end, reverse=reverse, limit=_FEW)
+            if len(first) < _FEW:
+                return first
+            if reverse:
+                end = first[-1][0]
+            else:
+                begin = first[-1][0] + b"\x00"
+            return first + self._rest(cf, begin, end, reverse=reverse, limit=None if limit is None else limit - _FEW)
+        return self._rest(cf, begin, end, reverse=reverse, limit=limit)
+
+    def _rest(
+        self, cf: int, begin: bytes, end: bytes, *, reverse: bool, limit: int | None
+    ) -> list[tuple[bytes, bytes]]:
+        """Return the entries of a range that is likely to have many."""
         found = self._swept(cf, begin, end, reverse=reverse, limit=limit)
         if limit is None or len(found) < limit:  # damage looks like the end there: `scan` tells them apart
             if found and reverse:

@@ -17,6 +17,7 @@ from greenroom.storage.records.model import IN_CONTENT, INLINE_BYTES, IS_VALUE, 
 
 __all__ = [
     "MAX_RECORD_PAGE",
+    "RECORD_PAGE_BYTES",
     "CountRecords",
     "DeleteRecords",
     "GetRecord",
@@ -29,6 +30,8 @@ __all__ = [
 
 MAX_RECORD_PAGE: Final = 256
 """The most records in one reply to `ScanRecords`."""
+RECORD_PAGE_BYTES: Final = 1 << 20
+"""A page of a scan ends with the value that brings it to this size."""
 
 
 def record_key_of(key: object, field: str = "key", *, empty: bool = False) -> bytes:
@@ -83,12 +86,12 @@ class RecordPut:
 
     def __init__(self, key: object, value: object) -> None:
         self.key = record_key_of(key)
-        data = _bytes_of(value)
+        data = value if value.__class__ is bytes else _bytes_of(value)
         self.flags = IS_VALUE if data is None else 0
-        self.data = pack_value(value) if data is None else data
-        if len(self.data) > INLINE_BYTES:
+        self.data = data = pack_value(value) if data is None else data
+        if len(data) > INLINE_BYTES:
             self.flags |= IN_CONTENT
-        self.hash = record_hash(self.data)
+        self.hash = record_hash(data)
         self.encoded: Encoded | None = None
         """The value as a content, if it is kept as one. Set by `Preparation`."""
 
@@ -147,16 +150,24 @@ class PutRecords(Command[bool]):
         return max(1, len(self.items))
 
     @property
+    def has_large(self) -> bool:
+        """Whether any value is kept as a content."""
+        for item in self.items:  # noqa: SIM110 (a generator would take several times as long)
+            if item.flags & IN_CONTENT:
+                return True
+        return False
+
+    @property
     def inline(self) -> dict[bytes, bytes]:
         """The values that are no contents, by their hash."""
-        return {item.hash: item.data for item in self.items if not item.is_large}
+        return {item.hash: item.data for item in self.items if not item.flags & IN_CONTENT}
 
     @property
     def content_bytes(self) -> int:
         return sum(len(item.data) for item in self.items)
 
     def carried(self) -> list[tuple[Any, Any]]:
-        return [(item.encoded, item.data) for item in self.items if item.is_large]
+        return [(item.encoded, item.data) for item in self.items if item.is_large] if self.has_large else []
 
 
 class DeleteRecords(Command[int]):

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RECORD_ANSWERS", "RECORD_DECIDERS", "RECORD_OUTCOMES", "known_record"]
 
-_PAGE_BYTES: Final = 1 << 20
-"""A page of a scan ends with the value that brings it to this size."""
 _TRIES: Final = 8
 
 
@@ -95,6 +93,8 @@ def _changed(state: SessionState, fields: list[list[Any]], limits: Limits) -> li
         return []
     before = kept(state)
     after = totals_after(before, fields)
+    if after.records <= limits.max_records and after.bytes <= limits.max_record_bytes:
+        return [PendingEvent(RECORDS_CHANGED, {"changes": fields})]
     for resource, value, has, limit in (
         ("records", after.records, before.records, limits.max_records),
         ("record_bytes", after.bytes, before.bytes, limits.max_record_bytes),
@@ -162,7 +162,7 @@ def _scan_records(actor: LiveSession, query: m.ScanRecords) -> DeferredReply:
     def read() -> list[Any]:
         rows: list[Any] = []
         after, size, limited = query.after, 0, metering()
-        while len(rows) < query.limit and size < _PAGE_BYTES:
+        while len(rows) < query.limit and size < m.RECORD_PAGE_BYTES:
             wanted = query.limit - len(rows)
             page = store.records.page(session, query.prefix, after=after, reverse=query.reverse, limit=wanted)
             if keys_only:
@@ -178,7 +178,7 @@ def _scan_records(actor: LiveSession, query: m.ScanRecords) -> DeferredReply:
                 else:
                     rows.append((after, unpack_value(data) if record.flags & IS_VALUE else data))
                 size += record.size
-                if size >= _PAGE_BYTES:
+                if size >= m.RECORD_PAGE_BYTES:
                     break
             if len(page) < wanted:
                 break

@@ -33,7 +33,8 @@ def kept(state: SessionState) -> Kept:
 def totals_after(totals: Kept, changes: Iterable[Sequence[Any]]) -> Kept:
     """Return the totals after the changes of an event."""
     count, size = totals
-    for key, digest, length, _, replaced, *_ in changes:
+    for change in changes:
+        key, digest, length, _, replaced = change[:5]
         if replaced is not None:
             count -= 1
             size -= len(key) + replaced

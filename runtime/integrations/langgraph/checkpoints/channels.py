@@ -87,13 +87,22 @@ class ChannelSaver(BaseCheckpointSaver[str]):
         return write_tree(self._all_typed(cast("list[object]", value), what), add), True
 
     def _value(self, session: Session, where: Held) -> Any:
+        return self._decoded(self._stored_value(session, where))
+
+    def _stored_value(self, session: Session, where: Held) -> Typed | list[Typed]:
+        """Return a value as it was serialized, a list perhaps element by element."""
         content = self._content_of(session, where)
         if not where.split:
-            return self.serde.loads_typed(typed_value(content))
+            return typed_value(content)
         leaves = leaves_of(content, lambda digests: self._values.read(session, digests))
         if type(self.serde) is JsonPlusSerializer and (packed := joined(leaves)) is not None:
-            return self.serde.loads_typed(("msgpack", packed))
-        return [self.serde.loads_typed(each) for each in elements_of(leaves)]
+            return "msgpack", packed
+        return [*elements_of(leaves)]
+
+    def _decoded(self, stored: Typed | list[Typed]) -> Any:
+        if isinstance(stored, tuple):
+            return self.serde.loads_typed(stored)
+        return [self.serde.loads_typed(each) for each in stored]
 
     def _content_of(self, session: Session, where: Held) -> bytes:
         """Return the bytes of a value, wherever they stand. Raises IntegrityError if they are no longer there."""

@@ -93,7 +93,7 @@ def writes_of(session: Session, namespace: str, checkpoint: str) -> list[WriteRo
     """Return the pending writes of a checkpoint in the order in which LangGraph applies them."""
     rows = [
         row
-        for _, record in session.records.iterate(writes_prefix(namespace, checkpoint))
+        for _, record in session.records.scan(writes_prefix(namespace, checkpoint))
         for row in WriteRow.all_of(record)
     ]
     return sorted(rows, key=lambda row: writes_sort_key(row.path, row.task, row.index))

@@ -30,6 +30,7 @@ from .channels import ChannelSaver
 from .cleaning import delete_checkpoints, needed
 from .configs import Place, config_of, end_of, utf8
 from .lookups import found_at, row_at, rows_of, writes_of
+from .recent import Recent, Stored
 from .rows import (
     CheckpointRow,
     WriteRow,
@@ -71,6 +72,7 @@ class GreenroomSaver(AsyncTwins, ChannelSaver):
         self._opened = Opened(runtime)
         self._threads = Threads(self._opened.runtime)
         self._values = Values()
+        self._recent = Recent()
 
     # -- putting
 
@@ -161,8 +163,8 @@ class GreenroomSaver(AsyncTwins, ChannelSaver):
             if session is None:
                 return None
             try:
-                found = found_at(session, place.namespace or "", place.checkpoint)
-                return self._tuple(session, config["configurable"]["thread_id"], *found) if found is not None else None
+                found = self._found(session, place.namespace or "", place.checkpoint)
+                return self._tuple(config["configurable"]["thread_id"], found) if found is not None else None
             except SessionNotFound:  # somebody has deleted it, not by this saver
                 self._threads.forget(place.thread)
         return None
@@ -198,29 +200,44 @@ class GreenroomSaver(AsyncTwins, ChannelSaver):
             metadata = self.serde.loads_typed(row.metadata)
             if all(metadata.get(key) == value for key, value in wanted.items()):
                 try:
-                    found = self._tuple(session, thread_id if place else name, checkpoint_id, row, metadata)
+                    found = self._whole(session, checkpoint_id, row)
                 except SessionNotFound:
                     continue
                 if found is not None:
-                    yield found
+                    yield self._tuple(thread_id if place else name, found, metadata)
 
-    def _tuple(
-        self, session: Session, thread_id: object, checkpoint_id: str, row: CheckpointRow, metadata: Any = None
-    ) -> CheckpointTuple | None:
+    def _found(self, session: Session, namespace: str, checkpoint: str | None) -> Stored | None:
+        """Return what a checkpoint has, the newest without an id. None if there is none."""
+        sequence = session.info().sequence  # before anything is read, so that what is kept is never older than it
+        known = self._recent.find(session.id, sequence, namespace, checkpoint)
+        if known is not None:
+            return known
+        found = found_at(session, namespace, checkpoint)
+        stored = self._whole(session, *found) if found is not None else None
+        if stored is not None and checkpoint is None:
+            self._recent.keep(session.id, sequence, namespace, stored)
+        return stored
+
+    def _whole(self, session: Session, checkpoint_id: str, row: CheckpointRow) -> Stored | None:
         """Return a checkpoint with its values and writes, or None if it was deleted meanwhile."""
         try:
-            values = {name: self._value(session, each) for name, each in row.held.items()}
+            values = {name: self._stored_value(session, each) for name, each in row.held.items()}
         except IntegrityError:
             if session.records.get(checkpoint_key(row.namespace, checkpoint_id)) is None:
                 return None
             raise
+        return Stored(checkpoint_id, row, values, writes_of(session, row.namespace, checkpoint_id))
+
+    def _tuple(self, thread_id: object, stored: Stored, metadata: Any = None) -> CheckpointTuple:
+        row = stored.row
         checkpoint = self.serde.loads_typed(row.checkpoint)
+        values = {name: self._decoded(each) for name, each in stored.values.items()}
         return CheckpointTuple(
-            config_of(thread_id, row.namespace, checkpoint_id),
+            config_of(thread_id, row.namespace, stored.checkpoint),
             cast(Checkpoint, {**checkpoint, "channel_values": values}),
             self.serde.loads_typed(row.metadata) if metadata is None else metadata,
             config_of(thread_id, row.namespace, row.parent) if row.parent is not None else None,
-            [self._pending(each) for each in writes_of(session, row.namespace, checkpoint_id)],
+            [self._pending(each) for each in stored.writes],
         )
 
     def _pending(self, row: WriteRow) -> PendingWrite:
