@@ -1,4 +1,5 @@
-"""Google ADK: GreenroomSessionService beside SqliteSessionService, at both synchronous levels, and the one in memory.
+"""Google ADK: GreenroomSessionService beside SqliteSessionService, at both synchronous levels, DatabaseSessionService
+(SQLAlchemy and aiosqlite, which have to be installed too), and the one in memory.
 
 `get 20` and `get 1000` read a session with so many events. Growth is the size on disk after 1000 events.
 """
@@ -12,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from google.adk.events.event import Event
+from google.adk.sessions.database_session_service import DatabaseSessionService
 from google.adk.sessions.in_memory_session_service import InMemorySessionService
 from google.genai import types
 from measure import Row, size_of
 from peers.adk import NAMES, Full, Normal
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from greenroom.runtime import Runtime
 from greenroom.runtime.integrations.adk import GreenroomSessionService
@@ -28,6 +32,20 @@ def said(number: int) -> Event:
     return Event(author="agent", content=content, invocation_id=f"i{number}")
 
 
+def database_service(path: Path) -> DatabaseSessionService:
+    """Return ADK's service for databases on a file of SQLite with a log (WAL) and `synchronous=NORMAL`."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return DatabaseSessionService(db_engine=engine)
+
+
 def rows(folder: Path) -> Iterator[Row]:
     rt = Runtime.open(folder / "greenroom")
     loop = asyncio.new_event_loop()
@@ -38,6 +56,7 @@ def rows(folder: Path) -> Iterator[Row]:
         "greenroom": GreenroomSessionService(rt),
         "SQLite NORMAL": Normal(str(folder / "normal" / "adk.db")),
         "SQLite FULL": Full(str(folder / "full" / "adk.db")),
+        "SQLAlchemy NORMAL": database_service(folder / "database.db"),
         "memory": InMemorySessionService(),
     }
 
@@ -78,6 +97,7 @@ def rows(folder: Path) -> Iterator[Row]:
 
     yield Row("list 20 sessions", sides(listing))
     rt.close()
+    run(services["SQLAlchemy NORMAL"].close())
 
     sizes = {}
     for name in ("greenroom", "SQLite"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from contextvars import ContextVar
@@ -15,7 +16,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 
-from greenroom.runtime import AsyncRuntime, Runtime, Session, ValidationError, __version__
+from greenroom.runtime import AsyncRuntime, GreenroomError, Runtime, Session, ValidationError, __version__
 
 from .following import MAX_SESSIONS, Following, host_of
 from .spans import Trace, context_of
@@ -72,9 +73,11 @@ class Instrumented(Following):
 
     def stop(self) -> None:
         """Make spans of what was journaled until now, and no more. Call it before the runtime is closed. The provider
-        stays open."""
+        stays open. What is under way ends in its trace, marked as `greenroom.unfinished`."""
         self._end_before()
         super().stop()
+        for trace in [*self._open]:
+            self._forgotten(trace)
 
     def _began(self, trace: Trace, told: ReadableSpan) -> None:
         self._open.setdefault(trace, {})[told.context.span_id] = self._start(trace, told)
@@ -87,7 +90,12 @@ class Instrumented(Following):
         span.end(told.end_time)
 
     def _forgotten(self, trace: Trace) -> None:
-        self._open.pop(trace, None)
+        with contextlib.suppress(GreenroomError):  # of a deleted session, nothing can be read any more
+            for told in trace.unfinished():
+                self._ended(trace, told)
+        for span in self._open.pop(trace, {}).values():
+            span.set_attribute("greenroom.unfinished", True)
+            span.end()
 
     def _start(self, trace: Trace, told: ReadableSpan) -> Span:
         above = Context()

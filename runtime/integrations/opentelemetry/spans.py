@@ -96,10 +96,14 @@ class Trace:
         begun = self._open.get(event.sequence)
         return self._told(begun) if begun is not None and begun.event is event else None
 
+    def unfinished(self) -> Iterator[ReadableSpan]:
+        """Yield the spans that have not ended, as they are now, and forget them."""
+        while self._open:
+            yield self._unfinished(self._open.pop(next(iter(self._open))))
+
     def rest(self) -> Iterator[ReadableSpan]:
         """Yield the spans that have not ended, as they are now, and then the one of the session."""
-        for begun in self._open.values():
-            yield self._unfinished(begun)
+        yield from self.unfinished()
         yield self.whole()
 
     def whole(self) -> ReadableSpan:

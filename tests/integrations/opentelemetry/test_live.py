@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,17 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import StatusCode
 
-from greenroom.runtime import AccessDenied, AsyncRuntime, CallFailed, Runtime, Session, Step, ValidationError, Workflow
+from greenroom.runtime import (
+    AccessDenied,
+    AsyncRuntime,
+    CallFailed,
+    GreenroomError,
+    Runtime,
+    Session,
+    Step,
+    ValidationError,
+    Workflow,
+)
 from greenroom.runtime.integrations.opentelemetry import export_journal, instrument, trace_id_of
 
 
@@ -129,6 +140,66 @@ def test_a_call_is_a_span_while_it_is_at_work_and_what_it_begins_is_below(rt: Ru
         assert got.context.span_id != got.parent.span_id
     session.call_tool("fetch", {})
     assert told.spans[-1].parent is None  # nothing is left behind by an instrument that was stopped
+
+
+def test_what_is_under_way_ends_when_instrumenting_stops(rt: Runtime) -> None:
+    begun, go_on, told = threading.Event(), threading.Event(), Told()
+
+    class Beginnings(SpanProcessor):
+        def on_start(self, span: Any, parent_context: Any = None) -> None:
+            begun.set()
+
+    def wait() -> bool:
+        return go_on.wait(30)
+
+    told.provider.add_span_processor(Beginnings())
+    rt.tools.register("wait", wait)
+    session = rt.create_session()
+    caller = threading.Thread(target=session.call_tool, args=("wait", {}))
+    try:
+        with instrument(rt, told.provider):
+            caller.start()
+            assert begun.wait(30)
+        span = told.named("execute_tool wait")
+        assert span.attributes is not None
+        assert span.attributes["greenroom.unfinished"] is True
+        assert span.start_time is not None
+        assert span.end_time is not None
+        assert span.end_time >= span.start_time
+    finally:
+        go_on.set()
+        caller.join(30)
+    assert len(told.spans) == 1  # a stopped instrument makes no further ones
+
+
+@pytest.mark.parametrize("end", [Session.complete, Session.delete], ids=["complete", "delete"])
+def test_a_call_that_outlives_its_session_has_ended_by_then(rt: Runtime, end: Any) -> None:
+    begun, go_on, told = threading.Event(), threading.Event(), Told()
+
+    class Beginnings(SpanProcessor):
+        def on_start(self, span: Any, parent_context: Any = None) -> None:
+            begun.set()
+
+    rt.tools.register("wait", lambda: go_on.wait(30))
+    session = rt.create_session()
+
+    def call() -> None:
+        with contextlib.suppress(GreenroomError):  # its session has ended
+            session.call_tool("wait", {})
+
+    told.provider.add_span_processor(Beginnings())
+    caller = threading.Thread(target=call)
+    try:
+        with instrument(rt, told.provider):
+            caller.start()
+            assert begun.wait(30)
+            end(session)
+        span = told.named("execute_tool wait")
+        assert span.attributes is not None
+        assert span.attributes["greenroom.unfinished"] is True
+    finally:
+        go_on.set()
+        caller.join(30)
 
 
 def test_coroutine_tools_have_the_span_of_their_call(tmp_path: Path) -> None:
