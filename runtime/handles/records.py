@@ -195,5 +195,5 @@ def _is_short(page: list[tuple[bytes, Json]]) -> bool:
     for _, value in page:
         if value.__class__ is not bytes:
             return False
-        size += len(value)  # type: ignore[arg-type]
+        size += len(value)
     return size < m.RECORD_PAGE_BYTES
