@@ -49,6 +49,8 @@ _FIELDS: Final[dict[str, Any]] = {
     "showInput": None,
     "language": None,
 }
+"""The fields of a step that are not kept where they are as here."""
+_ELSEWHERE: Final = ("threadId", "feedback")
 
 
 class Threads:
@@ -167,7 +169,7 @@ class Threads:
         """Store a step, or what is given of one that is there."""
         step_id, thread_id = text_of(step.get("id"), "id"), text_of(step.get("threadId"), "threadId")
         given, _ = read_again(
-            {key: value for key, value in step.items() if value is not None and key != "feedback"}, "step"
+            {key: value for key, value in step.items() if value is not None and key not in _ELSEWHERE}, "step"
         )
         self.update(thread_id)
         if self._users.located("step", step_id) != thread_id:
@@ -338,7 +340,8 @@ def _put_step(session: Session, step_id: str, given: dict[str, Any]) -> None:
             place = sequence + 1
         elif output is not None:
             fields["output"] = output
-        batch.records.put(_key("step", step_id), {"turn": place, "step": fields})
+        kept = {key: value for key, value in fields.items() if key not in _FIELDS or value != _FIELDS[key]}
+        batch.records.put(_key("step", step_id), {"turn": place, "step": kept})
         if _is_favorite(fields) and not was:
             batch.add_tag(_FAVORITES)
 
@@ -348,12 +351,19 @@ def _steps(session: Session) -> list[dict[str, Any]]:
     turns = {turn.sequence: turn.content for turn in session.messages()}
     rows: Any = session.records.scan(b"step/")
     feedback: Any = {row["forId"]: row for _, row in session.records.scan(b"feedback/")}  # type: ignore[index,call-overload]
+    thread_id = (_head(session) or {}).get("id")
     steps = []
     for _, row in rows:
         place = row["turn"]
         if place is not None and place not in turns:
             continue  # it was retracted by others
-        step = {**_FIELDS, **row["step"], "feedback": feedback.get(row["step"]["id"])}
+        step = {
+            **_FIELDS,
+            "metadata": {},
+            **row["step"],
+            "threadId": thread_id,
+            "feedback": feedback.get(row["step"]["id"]),
+        }
         if place is not None:
             step["output"] = turns[place]
         if step["showInput"] in (None, False, "false"):
