@@ -344,6 +344,57 @@ _HOST_LIMITS = (
     ("events that wait for one subscriber", "greenroom.actors.events.subscription.MAX_CAPACITY", ""),
     ("levels of a value", "greenroom.storage.codec.plain.MAX_DEPTH", ""),
 )
+_RECORDED = "greenroom.runtime.recording"
+_RECORDING_LIMITS = (
+    (
+        "one request or response",
+        f"{_RECORDED}.boundaries.http.bodies.MOST_BYTES",
+        "bytes",
+        "the program sends and gets all of it; a request is kept without its body, and a replay that reads so far"
+        " raises `ReplayError`",
+    ),
+    (
+        "a JSON body that is looked through for tokens",
+        f"{_RECORDED}.boundaries.http.bodies.MAX_JSON",
+        "bytes",
+        "a longer one is kept as it is: use `redact=`",
+    ),
+    (
+        "a body that is understood, unpacked",
+        f"{_RECORDED}.understanding.bodies.MAX_BYTES",
+        "bytes",
+        "a longer one is no call of a model",
+    ),
+    (
+        "reads of clocks and the like that wait for a call",
+        f"{_RECORDED}.tape.recorder.MOST_READS",
+        "",
+        "then they are kept without one",
+    ),
+    (
+        "the name, place or lane of a call",
+        f"{_RECORDED}.journal.forms.MAX_TEXT",
+        "characters",
+        "`ValidationError`: the recording ends and says why",
+    ),
+    ("bodies that stand on one another", "greenroom.storage.events.bodies.MAX_DEPTH", "", "the next is kept whole"),
+    ("rules of `redact=`", f"{_RECORDED}.tape.secrets.redacting.MAX_RULES", "", "`ValidationError`"),
+    ("sessions that wait to be understood", "greenroom.runtime.owed.MOST_WAITING", "", "the end of a block does one"),
+    ("departures that a replay tells one by one", f"{_RECORDED}.tape.report.MOST_TOLD", "", "all are counted"),
+    (
+        "threads and tasks of one name: its characters",
+        f"{_RECORDED}.tape.lanes.LONGEST",
+        "",
+        "a digest stands for the rest",
+    ),
+    (
+        "seconds that an answer of a replay waits for its turn",
+        f"{_RECORDED}.tape.player.PATIENCE",
+        "",
+        "then it goes on, and `order` counts it",
+    ),
+    ("forks of one `blame`", f"{_RECORDED}.searching.blame.MOST_TRIALS", "", "`ValidationError`"),
+)
 
 
 def _limits() -> Iterator[str]:
@@ -358,6 +409,18 @@ can be set, and all defaults, are on [the page of settings](settings.md).
         module, _, name = where.rpartition(".")
         value = getattr(importlib.import_module(module), name)
         yield f"| {what} | {value:,} {unit} |".replace(" |", " |")
+    yield """
+## Of recordings
+
+What a recording cannot hold never stops the program. A call that is larger than the store's `max_artifact_bytes` is
+kept without its large parts.
+
+| of | at most | beyond |
+| --- | --- | --- |"""
+    for what, where, unit, beyond in _RECORDING_LIMITS:
+        module, _, name = where.rpartition(".")
+        value = getattr(importlib.import_module(module), name)
+        yield f"| {what} | {value:,} {unit}".rstrip() + f" | {beyond} |"
 
 
 # -- errors

@@ -16,7 +16,7 @@ __all__ = ["Owed"]
 
 logger = logger_of("runtime")
 
-_MOST: Final = 1000
+MOST_WAITING: Final = 1000
 """Sessions that wait. Whoever adds one more does the oldest first."""
 _PATIENCE: Final = 10.0
 """Seconds that a reader waits for work that another thread does, before it reads without."""
@@ -73,7 +73,7 @@ class Owed:
         with self._lock:
             closing = self._closing
             self.sessions[session_id] = work
-            full = len(self.sessions) > _MOST
+            full = len(self.sessions) > MOST_WAITING
             if self._thread is None and not closing:
                 self._thread = threading.Thread(target=self._serve, name="greenroom-owed", daemon=True)
                 start_thread(self._thread)

@@ -96,7 +96,7 @@ def test_a_failure_is_logged_and_nothing_waits_for_it(owed: Owed, caplog: pytest
 
 
 def test_so_many_wait_and_no_more(owed: Owed, busy: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenroom.runtime.owed._MOST", 3)
+    monkeypatch.setattr("greenroom.runtime.owed.MOST_WAITING", 3)
     done: list[int] = []
     for number in range(5):
         owed.add(f"{number}", lambda number=number: done.append(number))  # type: ignore[misc]

@@ -25,7 +25,7 @@ __all__ = [
     "without_large_parts",
 ]
 
-_MAX_TEXT: Final = 64 << 10
+MAX_TEXT: Final = 64 << 10
 TAG: Final = "recording"
 """The tag of sessions that have recordings, by which they are listed, and the entry of their metadata with what a
 program's run came to."""
@@ -107,7 +107,7 @@ def _size_of(fields: Mapping[str, Any], but: str) -> int:
     return len(pack_value({name: value for name, value in fields.items() if name != but}, "fields"))
 
 
-def _text(name: str, value: str, most: int = _MAX_TEXT) -> str:
+def _text(name: str, value: str, most: int = MAX_TEXT) -> str:
     if type(value) is not str or len(value) > most:
         raise ValidationError(f"crossing: its {name} has to be a text of at most {most} characters", field="crossing")
     return value

@@ -27,7 +27,7 @@ __all__ = ["Blame", "Blaming"]
 
 _METADATA: Final = "blame"
 _TAG: Final = "blame"
-_MOST_TRIALS: Final = 1000
+MOST_TRIALS: Final = 1000
 """Forks of earlier searches that are looked at."""
 
 
@@ -163,7 +163,7 @@ class Blaming:
         found: list[Trial] = []
         with self.opening() as store:
             for info in store.list_sessions(
-                {"parent": self.session_id, "tags": [_TAG], "status": "all", "limit": _MOST_TRIALS}
+                {"parent": self.session_id, "tags": [_TAG], "status": "all", "limit": MOST_TRIALS}
             ):
                 told: Any = info.custom_metadata.get(_METADATA)
                 if isinstance(told, dict) and told.get("check") == self._name():

@@ -20,7 +20,7 @@ __all__ = ["Lane", "begin_anew", "current", "enter", "entered", "here", "started
 
 T = TypeVar("T")
 
-_LONGEST: Final = 160
+LONGEST: Final = 160
 """Characters of a name. A task that starts a task that starts a task … gets names that grow no further."""
 _NUMBERS: Final = re.compile(r"[-_]?\d+")
 _NAMED_BY_PYTHON: Final = re.compile(r"Thread-\d+ \((.*)\)")
@@ -43,7 +43,7 @@ class Lane:
         """Return the lane of a thread or task that this one starts to run `what`."""
         number = self._started[what] = self._started.get(what, 0) + 1
         name = f"{self.name}/{what}#{number}"
-        if len(name) > _LONGEST:
+        if len(name) > LONGEST:
             name = f"~{crc32(self.name.encode('utf-8', 'surrogatepass')):08x}/{what[:64]}#{number}"
         return Lane(name, thread, self.owner)
 

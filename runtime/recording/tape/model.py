@@ -97,6 +97,10 @@ PATCHED: Final = "patched"
 what the program gave."""
 
 
+MARK: Final = "redacted"
+"""The entry, True, in the input or outcome of a crossing from which something was removed."""
+
+
 class Sink(Protocol):
     """Where a recorder puts what it has."""
 

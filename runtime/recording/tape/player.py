@@ -25,7 +25,7 @@ __all__ = ["Played", "Player"]
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 10.0
+PATIENCE: Final = 10.0
 _STIR: Final = 0.005
 """Seconds."""
 _STIRRED: Final = 8
@@ -54,7 +54,7 @@ class Player(Reel):
         tape: Tape,
         *,
         strict: bool = False,
-        patience: float = _PATIENCE,
+        patience: float = PATIENCE,
         process: int = 0,
         claim: Claim | None = None,
         sleep: float = _SLEEP,

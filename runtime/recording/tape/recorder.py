@@ -22,7 +22,7 @@ __all__ = ["Recorder"]
 
 T = TypeVar("T")
 
-_MOST_READS: Final = 4096
+MOST_READS: Final = 4096
 """Reads that wait for the next crossing."""
 
 
@@ -46,7 +46,7 @@ class Recorder(Reel):
         process: int = 0,
         after_number: int = 0,
         after_tick: int = 0,
-        most_reads: int = _MOST_READS,
+        most_reads: int = MOST_READS,
     ) -> None:
         """Make a recorder for one process. `after_number` and `after_tick` are the last ones that are on the tape
         already, when a fork goes on with it. `most_reads` is how many reads wait for a crossing."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 __all__ = ["Drift", "ReplayReport", "ReportFile", "Tally", "Told", "read_report_file"]
 
 Told = Literal["moved", "drifted", "order", "missing", "unused", "output"]
-_MOST: Final = 1000
+MOST_TOLD: Final = 1000
 """Drifts that are told one by one. All are counted."""
 _TOLD_MEANWHILE: Final = 20
 """Drifts that are in a report which is written while the program runs."""
@@ -109,10 +109,10 @@ class Tally(ReplayReport):
         """Count a departure, and keep it."""
         with self._lock:
             setattr(self, drift.what, getattr(self, drift.what) + 1)
-            if len(self.drifts) < _MOST:
+            if len(self.drifts) < MOST_TOLD:
                 self.drifts.append(drift)
 
-    def so_far(self, most: int = _MOST) -> dict[str, Any]:
+    def so_far(self, most: int = MOST_TOLD) -> dict[str, Any]:
         """Return everything by name as JSON values, with at most so many departures."""
         with self._lock:
             return replace(self, drifts=self.drifts[:most]).to_dict()
@@ -122,7 +122,7 @@ class Tally(ReplayReport):
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + int(other.get(name, 0)))
         for drift in other.get("drifts") or ():
-            if len(self.drifts) < _MOST:
+            if len(self.drifts) < MOST_TOLD:
                 self.drifts.append(Drift(**drift))
         self.streams |= other.get("streams") or {}
         self.refused = self.refused or other.get("refused")
@@ -152,7 +152,7 @@ class ReportFile:
             if told_apart == self._written and not is_last:
                 return
             self._written = told_apart
-            told = report.so_far(_MOST if is_last else _TOLD_MEANWHILE)
+            told = report.so_far(MOST_TOLD if is_last else _TOLD_MEANWHILE)
             new = f"{self._path}.{next(self._numbers)}.new"  # a signal handler may come in between and write too
             with open(new, "w", encoding="utf-8") as file:
                 json.dump(told, file)

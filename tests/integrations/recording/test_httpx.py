@@ -277,3 +277,34 @@ def test_a_fork_changes_what_is_sent(fake: FakeModels, library: ModuleType) -> N
     with playing(Forking()):
         answer = library.post(f"{fake.url}/echo", content=b"short", headers={"Authorization": "Bearer mine"})
     assert answer.content == b"something longer"
+
+
+def test_an_upload_that_is_too_long_to_be_kept_is_sent_whole(
+    fake: FakeModels, library: ModuleType, monkeypatch: pytest.MonkeyPatch, cut: Cut
+) -> None:
+    from greenroom.runtime.recording.boundaries.http import bodies, identity
+
+    for module in (bodies, identity):
+        monkeypatch.setattr(module, "MOST_BYTES", 1000)
+    parts = [b"0123456789" * 30] * 10
+
+    def ask() -> bytes:
+        answer: bytes = library.post(f"{fake.url}/echo", content=iter(parts)).content
+        return answer
+
+    async def ask_async() -> bytes:
+        async def upload() -> AsyncIterator[bytes]:
+            for each in parts:
+                yield each
+
+        async with library.AsyncClient() as client:
+            answer: bytes = (await client.post(f"{fake.url}/echo", content=upload())).content
+            return answer
+
+    with recording() as recorded:
+        assert ask() == asyncio.run(ask_async()) == b"".join(parts)
+    assert [each.input["body"] for each in recorded.made] == [b"", b""]
+    assert all(each.input["left_out"] == 1200 for each in recorded.made)
+    cut()
+    with playback(recorded):
+        assert ask() == asyncio.run(ask_async()) == b"".join(parts)

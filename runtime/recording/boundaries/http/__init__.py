@@ -2,7 +2,7 @@
 response comes onto the tape, and how it comes back."""
 
 from .exchange import Exchange, Replayed, end_open, fail, recorded_head, recorded_head_async
-from .identity import ask, changed_headers, changed_url, is_websocket
+from .identity import ask, changed_body, changed_headers, changed_url, is_websocket
 from .secrets import REDACTED, clean_answer_headers, clean_headers, clean_text, clean_url
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Exchange",
     "Replayed",
     "ask",
+    "changed_body",
     "changed_headers",
     "changed_url",
     "clean_answer_headers",

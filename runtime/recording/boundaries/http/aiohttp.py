@@ -15,7 +15,16 @@ from greenroom.storage.errors import ReplayError
 
 from ...tape.held.errors import held_error, raised_again
 from ...tape.reels import Pending, Reel, active, inside
-from . import Exchange, Replayed, ask, changed_headers, changed_url, fail, recorded_head_async
+from . import (
+    Exchange,
+    Replayed,
+    ask,
+    changed_body,
+    changed_headers,
+    changed_url,
+    fail,
+    recorded_head_async,
+)
 from .framing import Framing
 from .wire import Framed, bytes_of_head
 
@@ -158,7 +167,7 @@ class _Library:
         if pending.recorded is not None:
             return await self._recorded_connection(pending, connector, req)
         if pending.changed is not None:
-            self._change(req, pending.changed)
+            self._change(req, body, pending.changed)
         try:
             with inside():
                 conn = await connect(connector, req, traces, timeout)
@@ -179,9 +188,9 @@ class _Library:
             req._body = self._bytes_payload(body)
         return body
 
-    def _change(self, req: Any, changed: Mapping[str, Any]) -> None:
+    def _change(self, req: Any, given: bytes, changed: Mapping[str, Any]) -> None:
         if "body" in changed:
-            req._body = self._bytes_payload(changed["body"])
+            req._body = self._bytes_payload(changed_body(given, changed))
             req.chunked = None
         headers = changed_headers(req.headers.items(), changed)
         req.headers.clear()

@@ -14,7 +14,7 @@ from typing import Any, Final
 from ...tape.held.errors import raised_again
 from ...tape.reels import Pending, Reel, active, inside
 from .exchange import fail
-from .identity import ask, changed_headers, changed_url
+from .identity import ask, changed_body, changed_headers, changed_url
 from .wire import RecordedSocket, read_body, tap
 
 __all__ = ["patch"]
@@ -64,7 +64,7 @@ def _send(reel: Reel, end: Any, conn: Any, message_body: Any, encode_chunked: bo
         _replay(pending, end, conn, body, encode_chunked)
         return
     if pending.changed is not None:
-        body = pending.changed.get("body", body)
+        body = changed_body(sent, pending.changed) if "body" in pending.changed else body
         _change(conn, pending.changed)
     if isinstance(conn.sock, RecordedSocket):
         conn.sock = None

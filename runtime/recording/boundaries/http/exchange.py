@@ -13,14 +13,14 @@ from weakref import ref
 from greenroom.storage.errors import ReplayError
 
 from ...tape.held.errors import held_error, raised_again
+from ...tape.model import MARK
 from ...tape.reels import Pending
 from ..cancelled import until_cancelled
+from .bodies import MOST_BYTES, clean_chunks
 from .secrets import clean_answer_headers
 
 __all__ = ["Exchange", "Replayed", "end_open", "fail", "recorded_head", "recorded_head_async"]
 
-_MOST_BYTES: Final = 100 << 20
-"""Of one response, so much is kept in memory and put on the tape. The program gets all of it."""
 _OF_A_CHUNK: Final = 256
 """Bytes that a chunk takes beside its content."""
 _LAST_EVENT: Final = b"data: [DONE]\n\n"
@@ -68,7 +68,7 @@ class Exchange:
         if self.over:
             return
         self._size += len(data) + _OF_A_CHUNK
-        if self._size > _MOST_BYTES or self._left_out:
+        if self._size > MOST_BYTES or self._left_out:
             self._left_out += len(data)
             return
         if joined:
@@ -131,8 +131,14 @@ class Exchange:
         _open.pop(id(self), None)
 
     def _outcome(self, complete: bool) -> dict[str, Any]:
-        outcome = {**self._head, "chunks": list(map(bytes, self._chunks)), "gaps": self._gaps, "complete": complete}
-        return {**outcome, "complete": False, "left_out": self._left_out} if self._left_out else outcome
+        chunks, gaps = list(map(bytes, self._chunks)), self._gaps
+        outcome = {**self._head, "chunks": chunks, "gaps": gaps, "complete": complete}
+        if self._left_out:
+            return {**outcome, "complete": False, "left_out": self._left_out}
+        cleaned, headers = clean_chunks(chunks, self._head["headers"])
+        if cleaned is not chunks:
+            outcome |= {"chunks": cleaned, "headers": headers, MARK: True}
+        return outcome
 
     def _all_is_there(self) -> bool:
         """Return whether a response that the program has closed had given all: clients that know the length of the
@@ -216,7 +222,7 @@ class Replayed:
         if left_out := self._recorded.get("left_out"):
             raise ReplayError(
                 f"the last {left_out} bytes of a recorded response are not known: it was longer than a recording keeps"
-                f" ({_MOST_BYTES} bytes, or the store's max_artifact_bytes). Have a tool (`@tool`) fetch it"
+                f" ({MOST_BYTES} bytes, or the store's max_artifact_bytes). Have a tool (`@tool`) fetch it"
                 " and return what the program needs of it"
             )
         if not self._recorded.get("complete", True):

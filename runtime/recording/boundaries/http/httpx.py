@@ -14,7 +14,18 @@ from types import ModuleType
 from typing import Any, Final
 
 from ...tape.reels import Pending, Reel, active, inside
-from . import Exchange, Replayed, ask, changed_headers, changed_url, fail, recorded_head, recorded_head_async
+from . import (
+    Exchange,
+    Replayed,
+    ask,
+    changed_body,
+    changed_headers,
+    changed_url,
+    fail,
+    recorded_head,
+    recorded_head_async,
+)
+from .bodies import gathered, gathered_async
 from .signing import signed_again
 
 __all__ = ["patch"]
@@ -108,14 +119,15 @@ class _Library:
         bases: tuple[Any, ...] = (module.SyncByteStream, module.AsyncByteStream)
         self._recording: Any = type("RecordingStream", (_Recording, *bases), {})
         self._recorded: Any = type("RecordedStream", (_Recorded, *bases), {})
+        self._long: Any = type("LongStream", (_Long, *bases), {})
 
     def call(self, reel: Reel, send: Send, request: Any) -> Any:
         """Send a request through the boundary."""
         if isinstance(request.stream, self._bytes_stream):
             body = request.read()
         else:
-            body = b"".join(request.stream)
-            request = self._with_body(request, body)
+            body, rest = gathered(request.stream)
+            request = self._with_body(request, body, rest=rest)
         pending = _begin(reel, request, body)
         if pending.recorded is not None:
             return self._answer(pending, recorded_head(pending))
@@ -134,8 +146,8 @@ class _Library:
         if isinstance(request.stream, self._bytes_stream):
             body = request.read()
         else:
-            body = b"".join([part async for part in request.stream])
-            request = self._with_body(request, body)
+            body, rest = await gathered_async(request.stream)
+            request = self._with_body(request, body, rest=rest)
         pending = _begin(reel, request, body)
         if pending.recorded is not None:
             return self._answer(pending, await recorded_head_async(pending))
@@ -149,19 +161,19 @@ class _Library:
             raise
         return self._taped(pending, request, response)
 
-    def _with_body(self, request: Any, body: bytes, url: Any = None, headers: Any = None) -> Any:
-        """Return a request that sends bytes. The program's own request keeps its stream, which is consumed now as if it
-        had been sent."""
+    def _with_body(self, request: Any, body: bytes, url: Any = None, headers: Any = None, rest: Any = None) -> Any:
+        """Return a request that sends bytes, and the rest of a body that is too long to be kept. The program's own
+        request keeps its stream, which is consumed now as if it had been sent."""
         return self._request(
             request.method,
             url or request.url,
             headers=request.headers if headers is None else headers,
-            stream=self._bytes_stream(body),
+            stream=self._bytes_stream(body) if rest is None else self._long(body, rest),
             extensions=request.extensions,
         )
 
     def _changed(self, request: Any, body: bytes, changed: Mapping[str, Any]) -> Any:
-        body, url = changed.get("body", body), changed_url(str(request.url), changed)
+        body, url = changed_body(body, changed), changed_url(str(request.url), changed)
         headers = signed_again(request.method, url, changed_headers(request.headers.raw, changed), body)
         return self._with_body(request, body, url, headers)
 
@@ -254,6 +266,23 @@ class _Recording:
         if not self._is_closed:
             self._is_closed = True
             await self._stream.aclose()
+
+
+class _Long:
+    """The body of a request that is too long to be kept: what was read of it, and the rest."""
+
+    def __init__(self, first: bytes, rest: Any) -> None:
+        self._first = first
+        self._rest = rest
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._first
+        yield from self._rest
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._first
+        async for part in self._rest:
+            yield part
 
 
 class _Recorded:

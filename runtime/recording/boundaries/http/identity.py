@@ -8,9 +8,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ...tape.model import Asked
+from .bodies import MOST_BYTES, clean_json, content_type, is_json, restored
 from .secrets import REDACTED, clean_form, clean_headers, clean_multipart, clean_url
 
-__all__ = ["ask", "changed_headers", "changed_url", "is_websocket"]
+__all__ = ["ask", "changed_body", "changed_headers", "changed_url", "is_websocket"]
 
 _BOUNDARY: Final = re.compile(r"boundary=\"?([^\";, ]+)", re.IGNORECASE)
 
@@ -19,12 +20,16 @@ def ask(method: str, url: str, headers: Iterable[tuple[str | bytes, str | bytes]
     """Return a request as it comes to a reel, without secrets.
 
     No header identifies it: they tell of the client, the moment, and who asks. The boundary of a multipart body is
-    other in each run, so it does not count either."""
+    other in each run, so it does not count either; nor does a body that is longer than is kept."""
     clean = clean_url(url)
     cleaned = clean_headers(headers)
+    input: dict[str, Any] = {"method": method, "url": clean.url, "headers": cleaned, "body": body}
     identity = body
-    if body:
-        kind = _content_type(cleaned)
+    if len(body) > MOST_BYTES:
+        input["left_out"] = len(body)
+        identity = body = b""
+    elif body:
+        kind = content_type(cleaned)
         lowered = kind[:64].lower()
         if lowered.startswith("application/x-www-form-urlencoded"):
             identity = body = clean_form(body)
@@ -32,19 +37,15 @@ def ask(method: str, url: str, headers: Iterable[tuple[str | bytes, str | bytes]
             boundary = found[1].encode("latin-1")
             body = clean_multipart(body, boundary)
             identity = body.replace(boundary, b"boundary")
+        elif is_json(lowered):
+            identity = body = clean_json(body)
+    input["body"] = body
     return Asked(
         "http",
         f"{method} {clean.name}",
-        {"method": method, "url": clean.url, "headers": cleaned, "body": body},
+        input,
         f"{method} {clean.identity}\n".encode("utf-8", "surrogatepass") + identity,
     )
-
-
-def _content_type(headers: list[list[str]]) -> str:
-    for name, value in headers:
-        if len(name) == 12 and name.lower() == "content-type":
-            return value
-    return ""
 
 
 def changed_headers(
@@ -62,6 +63,13 @@ def changed_headers(
     kept = [(_bytes(name), _bytes(value)) for name, value in headers]
     left_out = {*wanted, *(("transfer-encoding",) if body is not None else ())}
     return [pair for pair in kept if pair[0].decode("latin-1").lower() not in left_out] + list(wanted.values())
+
+
+def changed_body(body: Any, changed: Mapping[str, Any]) -> Any:
+    """Return the body of a request that a fork changes, with the secrets that the program gave; `body` is what the
+    program gave."""
+    wanted = changed.get("body")
+    return body if wanted is None else restored(wanted, body) if isinstance(body, bytes) else wanted
 
 
 def changed_url(url: str, changed: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ...tape.held.errors import raised_again
 from ...tape.reels import Pending, Reel, active, inside
-from . import ask, changed_headers, changed_url, fail
+from . import ask, changed_body, changed_headers, changed_url, fail
 from .signing import signed_again
 from .wire import RecordedSocket, read_body, tap
 
@@ -67,9 +67,10 @@ def _call(reel: Reel, make: Make, pool: Any, conn: Any, method: str, url: str, o
         return _replayed(pending, make, pool, conn, method, url, options)
     if pending.changed is not None:
         url = changed_url(url, pending.changed)
-        options["body"] = pending.changed.get("body", body)
+        if "body" in pending.changed:
+            options["body"] = sent = changed_body(sent, pending.changed)
         fresh = changed_headers(given, pending.changed)
-        fresh = signed_again(method, _whole_url(pool, url), fresh, pending.changed.get("body", sent))
+        fresh = signed_again(method, _whole_url(pool, url), fresh, sent)
         options["headers"] = {name.decode("latin-1"): value.decode("latin-1") for name, value in fresh}
     preload = options.get("preload_content", False)
     if preload:  # the body is read only when it can be seen

@@ -8,12 +8,16 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPResponse
-from typing import Any
+from itertools import chain
+from typing import Any, Final
 
 from ...tape.reels import Pending
+from .bodies import MOST_BYTES, gathered
 from .exchange import Exchange, Replayed, recorded_head
 
 __all__ = ["Framed", "RecordedSocket", "bytes_of_head", "is_chunked", "read_body", "tap"]
+
+_BLOCK: Final = 64 << 10
 
 
 def tap(pending: Pending, response: HTTPResponse) -> Exchange:
@@ -237,7 +241,8 @@ def bytes_of_head(recorded: Mapping[str, Any]) -> bytes:
 
 def read_body(body: Any) -> tuple[bytes, Any]:
     """Return the bytes of a request's body, of any of the forms that clients of `http.client` take, and a body of the
-    same form to send in its place, since it can be read once only."""
+    same form to send in its place, since it can be read once only. Of one that is too long to be kept, return the first
+    bytes."""
     if body is None:
         return b"", None
     if isinstance(body, bytes):
@@ -245,12 +250,16 @@ def read_body(body: Any) -> tuple[bytes, Any]:
     if isinstance(body, str):
         return body.encode("utf-8"), body
     if hasattr(body, "read"):
-        data = _bytes_of(body.read())
+        data = _bytes_of(body.read(MOST_BYTES + 1))
+        if len(data) > MOST_BYTES:
+            return data, chain([data], map(_bytes_of, iter(lambda: body.read(_BLOCK) or None, None)))
         return data, io.BytesIO(data)
     try:
         data = bytes(memoryview(body))
     except TypeError:
-        data = b"".join(_bytes_of(each) for each in body)
+        data, rest = gathered(map(_bytes_of, body))
+        if rest is not None:
+            return data, chain([data], rest)
         return data, [data] if data else []
     return data, body
 

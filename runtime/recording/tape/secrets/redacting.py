@@ -17,20 +17,18 @@ from typing import Any, Final
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
-from ..model import PATCHED, Asked, Crossing, Reads, key_of
+from ..model import MARK, PATCHED, Asked, Crossing, Reads, key_of
 from .writings import clean_writings
 
-__all__ = ["MARK", "REDACTED", "Redactor", "kept_rules", "redactor_of"]
+__all__ = ["REDACTED", "Redactor", "coding_of", "decoded", "headers_for", "kept_rules", "redactor_of"]
 
 logger = logger_of("recording")
 
 REDACTED: Final = "[redacted]"
-MARK: Final = "redacted"
-"""The entry, True, in the input or outcome of a crossing from which something was removed."""
 _PLAIN: Final = re.compile(r"[\w\s\-@:/,;=%&#!~'\"<>]*")
 """Matches an expression that stands for one text only: it may be the secret itself, so it is written nowhere."""
 _STEP: Final = re.compile(r"\.\.?(?P<name>[^.\[\]]+)|\.?\[(?:(?P<number>\d+)|(?P<all>\*)|'(?P<quoted>[^']*)')\]")
-_MAX_RULES: Final = 256
+MAX_RULES: Final = 256
 
 
 class Redactor:
@@ -141,8 +139,8 @@ class Redactor:
 
     def _body(self, body: bytes, headers: Any) -> bytes:
         """Return a body without its secrets. One that cannot be decompressed is removed as a whole."""
-        coding = _coding(headers)
-        plain = _decoded(body, coding) if coding else body
+        coding = coding_of(headers)
+        plain = decoded(body, coding) if coding else body
         if plain is None:
             return REDACTED.encode()
         cleaned = self._content(plain)
@@ -186,18 +184,18 @@ class Redactor:
         """Return the chunks of a response without secrets, also where one spans several. If a compressed response has
         any, it becomes one plain chunk, with the headers of such a response."""
         body = b"".join(chunks)
-        coding = _coding(outcome.get("headers"))
+        coding = coding_of(outcome.get("headers"))
         if not coding and not self._steps and self._also is None and self._joined is not None:
             cleaned = self._chunks_by_pattern(chunks, body)
             joined = b"".join(cleaned)
             if (content := self._bytes(joined)) != joined:
                 cleaned = [content]
         else:
-            plain = _decoded(body, coding) if coding else body
+            plain = decoded(body, coding) if coding else body
             content = REDACTED.encode() if plain is None else self._content(plain)
             cleaned = chunks if content == plain else [content]
         if cleaned is not chunks:
-            outcome["headers"] = _headers_for(outcome.get("headers"), sum(map(len, cleaned)))
+            outcome["headers"] = headers_for(outcome.get("headers"), sum(map(len, cleaned)))
         return cleaned
 
     def _chunks_by_pattern(self, chunks: list[bytes], body: bytes) -> list[bytes]:
@@ -251,9 +249,9 @@ def _listed(rules: str | Iterable[str]) -> list[str]:
         listed = [rules] if isinstance(rules, str) else list(rules)
     except Exception:
         listed = [None]  # type: ignore[list-item]
-    if len(listed) > _MAX_RULES or not all(type(each) is str and each for each in listed):
+    if len(listed) > MAX_RULES or not all(type(each) is str and each for each in listed):
         raise ValidationError(
-            f"redact: regular expressions and JSON paths are needed, at most {_MAX_RULES}", field="redact"
+            f"redact: regular expressions and JSON paths are needed, at most {MAX_RULES}", field="redact"
         )
     return listed
 
@@ -321,7 +319,7 @@ def _removed(value: Any, steps: list[tuple[str | int | None, bool]]) -> bool:
 # -- compressed bodies
 
 
-def _coding(headers: Any) -> str:
+def coding_of(headers: Any) -> str:
     """Return the content coding that headers, a list of [name, value], tell; "" if there is none."""
     for each in headers if isinstance(headers, list) else ():
         if isinstance(each, list | tuple) and len(each) == 2 and str(each[0]).lower() == "content-encoding":
@@ -330,7 +328,7 @@ def _coding(headers: Any) -> str:
     return ""
 
 
-def _headers_for(headers: Any, length: int) -> Any:
+def headers_for(headers: Any, length: int) -> Any:
     """Return headers for a plain body of this length."""
     if not isinstance(headers, list):
         return headers
@@ -338,7 +336,7 @@ def _headers_for(headers: Any, length: int) -> Any:
     return [[name, str(length) if str(name).lower() == "content-length" else value] for name, value in kept]
 
 
-def _decoded(body: bytes, coding: str) -> bytes | None:
+def decoded(body: bytes, coding: str) -> bytes | None:
     """Return a body without its content coding; None if that is not known, or the body is damaged."""
     try:
         if coding in ("gzip", "x-gzip"):
