@@ -88,7 +88,11 @@ class _Child:
         if options.mode == "replay":
             reel = self._replay = self._player()
         else:
-            self._sink = ProcessSink(options.folder, self.lineage, options.hash_seed, self._redactor())
+            known = self._number() if options.mode == "fork" else -1
+            after = _last_number(self._tape()) if options.mode == "fork" else 0
+            self._sink = ProcessSink(
+                options.folder, self.lineage, options.hash_seed, self._redactor(), number=known, after=after
+            )
             if options.mode == "fork":
                 reel = self._replay = self._fork(self._sink)
                 self._recorder = self._replay.recorder
@@ -124,13 +128,16 @@ class _Child:
     def _fork(self, sink: ProcessSink) -> ForkReel:
         from greenroom.runtime.recording.tape.fork import ForkReel
 
-        options = self.options
+        options, number = self.options, self._number()
+        claims = Claims(options.folder)
         return ForkReel(
             self._tape(),
             sink,
             changes=_changes(options),
             strict=options.strict,
-            process=self._number(),
+            process=number,
+            claim=claims.take if number else None,
+            is_claimed=claims.has,
         )
 
     def _tape(self) -> Tape:
@@ -248,6 +255,12 @@ def _number_of(tape: Tape, lineage: str) -> int:
             if tuple(what) == LINEAGE_READ and isinstance(told, Mapping) and told.get("lineage") == lineage:
                 return reads.process
     return -1
+
+
+def _last_number(tape: Tape) -> int:
+    """Return the highest number of a process on a tape."""
+    processes = {each.process for each in tape.crossings} | {each.process for each in tape.reads}
+    return max(processes, default=0)
 
 
 def _changes(options: Options) -> Any:

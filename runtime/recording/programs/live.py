@@ -17,6 +17,7 @@ from greenroom.runtime.handles.session import Session
 from greenroom.runtime.recording.journal.forms import TAG
 from greenroom.runtime.recording.journal.reading import Item, items_of, runs_of, source_of, tape_of
 from greenroom.runtime.recording.patches.plan import Plan
+from greenroom.runtime.recording.tape.fork import LATER
 from greenroom.runtime.recording.tape.model import Crossing, Tape, in_order
 from greenroom.runtime.recording.tape.secrets.redacting import Redactor, kept_rules
 from greenroom.runtime.recording.tape.secrets.urls import clean_command
@@ -156,7 +157,8 @@ def plan_fork(
     }
     ended = Redactor(rules).about(ended) if rules else ended
     folder = RunFolder.make(store.path, Run(session=session.id, number=run, ended=ended))
-    tape = Tape(whole.about, list(kept.values()), reads)
+    later = [each.key for each in whole.crossings if (each.process, each.number) not in kept]
+    tape = Tape({**whole.about, LATER: later}, list(kept.values()), reads)
     return Fork(session.id, folder, tape, [*command], planned, rules)
 
 

@@ -53,7 +53,20 @@ def mark_lost(folder: str, error: OSError) -> None:
 class ProcessSink:
     """The spool of a process. It is made when there is something to put into it: many a child has nothing."""
 
-    def __init__(self, folder: str, lineage: str, hash_seed: str, redactor: Redactor | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        lineage: str,
+        hash_seed: str,
+        redactor: Redactor | None = None,
+        *,
+        number: int = -1,
+        after: int = 0,
+    ) -> None:
+        """`number` is that of this process, if it is known from a recording that goes on here: others get numbers
+        behind `after`."""
+        self._known = number
+        self._after = after
         self._redactor = redactor
         self._hash_seed = hash_seed
         self._folder = folder
@@ -69,8 +82,8 @@ class ProcessSink:
 
     def _opened(self) -> SpoolSink:
         if self._spool is None:
-            first = self._lineage == FIRST
-            number = 0 if first else max(1, len([each for each in os.listdir(self._folder) if each.endswith(".spool")]))
+            if (number := 0 if self._lineage == FIRST else self._known) < 0:
+                number = max(self._after + 1, sum(each.endswith(".spool") for each in os.listdir(self._folder)))
             while True:
                 try:
                     self._spool = SpoolSink(SpoolWriter(os.path.join(self._folder, f"{number:06}.spool")))
@@ -99,7 +112,8 @@ class ProcessSink:
     def crossing(self, crossing: Crossing) -> None:
         """Append a crossing."""
         spool = self._opened()
-        crossing.process = self.number
+        if crossing.process <= 0:  # or it is one that answered another process of the recording
+            crossing.process = self.number
         spool.crossing(self._redactor.crossing(crossing) if self._redactor is not None else crossing)
 
     @_in_peace

@@ -9,19 +9,21 @@ from types import CodeType
 from typing import Any, Final, TypeVar
 
 from . import sites
-from .matching.calls import Call
+from .matching.calls import Call, Claim
 from .model import Asked, Crossing, Sink, Tape
 from .player import Played, Player
 from .recorder import Recorder
 from .reels import Pending, Reel
 
-__all__ = ["Changes", "ForkReel"]
+__all__ = ["LATER", "Changes", "ForkReel"]
 
 T = TypeVar("T")
 
 Changes = Callable[[Asked], Mapping[str, Any] | None]
 """Returns the fields of the input of a live call that are to be other; None: none is."""
 
+LATER: Final = "later"
+"""The entry in what is known of a tape that has the keys of the steps behind it: calls that go live."""
 _RUNNING_ON: Final = ("time.monotonic", "time.perf_counter", "time.process_time", "time.thread_time")
 """Clocks that have no meaning but their differences: after the fork they go on from where the recording left them."""
 
@@ -44,10 +46,16 @@ class ForkReel(Reel):
         changes: Changes | None = None,
         strict: bool = False,
         process: int = 0,
+        claim: Claim | None = None,
+        is_claimed: Claim = lambda _: False,
     ) -> None:
         """Make the reel of one process. `changes` says what live calls are made with, in place of what the program
-        gives."""
-        self._player = Player(tape, strict=strict, process=process)
+        gives. `claim` is that of `Player`, for the processes that the program has started; `is_claimed` says whether
+        any process has taken a crossing."""
+        self._player = Player(tape, strict=strict, process=process, claim=claim)
+        self._is_claimed = is_claimed
+        self._is_shared = claim is not None and any(each.process not in (0, process) for each in tape.crossings)
+        self._later: frozenset[bytes] = frozenset(tape.about.get(LATER) or ()) if claim is not None else frozenset()
         left = self._player.left()
         self._left = len(left)
         self._recorder = Recorder(
@@ -66,7 +74,7 @@ class ForkReel(Reel):
     def begin(self, asked: Asked) -> Pending:
         """Answer a crossing, or have it made live. Raises ReplayError if it fits none of those that the program has to
         make first."""
-        if self._left:
+        if self._left or self._is_shared:
             call = self._player.call_of(asked)
             played = self._answer(call)
             if played is not None:
@@ -117,18 +125,26 @@ class ForkReel(Reel):
 
     def _answer(self, call: Call) -> Played | None:
         with self._lock:
+            if call.key in self._later and not self._has(call):
+                return None  # which worker of a pool does which work is not the same in each run
             found = self._player.take(call, own_lane=True)
             if found is None:
-                if any(crossing.lane == call.lane for crossing in self._player.left()):
+                left = [each for each in self._player.left() if not self._is_claimed(each)]
+                if any(crossing.lane == call.lane for crossing in left):
                     raise self._player.stop(call)
                 return None
-            self._left -= 1
+            self._left = len(self._player.left())
         played = self._player.answer(call, found)
         self._recorder.keep(self._copied(self._player.crossing(found.at), call))
         return played
 
+    def _has(self, call: Call) -> bool:
+        """Return whether the tape has just this call, and nobody has taken it."""
+        return any(each.key == call.key and not self._is_claimed(each) for each in self._player.left(everywhere=True))
+
     def _copied(self, crossing: Crossing, call: Call) -> Crossing:
-        """Return what the fork's own recording has of a call that was answered: with the input of now."""
+        """Return what the fork's own recording has of a call that was answered: with the input of now. It stays the
+        call of the process that has made it in the recording."""
         return replace(crossing, place=call.place, lane=call.lane, input=call.input, key=call.key)
 
     def _running_on(self, name: str, value: Any) -> Any:

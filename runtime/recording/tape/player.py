@@ -268,10 +268,12 @@ class Player(Reel):
         """The error that has stopped the replay, if anything has."""
         return self._stopped
 
-    def left(self) -> list[Crossing]:
-        """Return the crossings that nobody has asked for."""
+    def left(self, *, everywhere: bool = False) -> list[Crossing]:
+        """Return the crossings that nobody has asked for; also those of other processes, if they may answer this
+        one, with `everywhere`."""
         with self._lock:
-            return self._calls.unused()
+            others = self._elsewhere.unused() if everywhere and self._elsewhere is not None else []
+            return [*self._calls.unused(), *others]
 
     def _drift(self, call: Call, crossing: Crossing, what: Any, difference: str) -> Drift:
         return Drift(call.kind, call.name, call.place, crossing.number, what, difference)
