@@ -24,6 +24,8 @@ __all__ = ["context", "diff"]
 _STYLES: Final = {"added": "green", "injected": "green", "removed": "red", "dropped": "red"}
 _MARKS: Final = {"added": "+", "removed": "-", "changed": "~"}
 _MOST_TEXT: Final = 2000
+_TOTALS: Final = "metadata.recording."
+"""What recordings come to: calls, tokens and cost are told below."""
 
 _Other = Annotated[
     str,
@@ -60,7 +62,7 @@ def diff(context: typer.Context, session: SessionId, other: _Other, as_json: AsJ
         if each is not None and (own := each.upto(found.common) + 1) <= len(each):
             print(f"   first step {own}, event {each.events[own - 1]}")
     for title, changes in (
-        ("state", found.state),
+        ("state", [each for each in found.state if not each.place.startswith(_TOTALS)]),
         ("conversation", found.conversation),
         ("artifacts", found.artifacts),
     ):
