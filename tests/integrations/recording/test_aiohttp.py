@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from greenroom.runtime.recording.boundaries.http import bodies, identity
 from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import playing
 from greenroom.storage.errors import ReplayError
@@ -149,6 +150,29 @@ def test_one_session_asks_many_times_at_once(fake: FakeModels, cut: Cut) -> None
     cut()
     with playback(recorded):
         assert asyncio.run(ask()) == first
+
+
+def test_an_upload_that_is_too_long_to_be_kept_is_sent_whole(
+    fake: FakeModels, cut: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (bodies, identity):
+        monkeypatch.setattr(module, "MOST_BYTES", 1000)
+    whole = b"0123456789" * 300
+
+    def ask() -> bytes:
+        async def upload() -> AsyncIterator[bytes]:
+            for at in range(0, len(whole), 300):
+                yield whole[at : at + 300]
+
+        answer: bytes = get(f"{fake.url}/echo", "POST", data=upload())[5]
+        return answer
+
+    with recording() as recorded:
+        assert ask() == whole
+    assert [(each.input["body"], each.input["left_out"]) for each in recorded.made] == [(b"", 1200)]
+    cut()
+    with playback(recorded):
+        assert ask() == whole
 
 
 def test_streamed_uploads(fake: FakeModels, cut: Cut) -> None:

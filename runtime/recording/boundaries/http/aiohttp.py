@@ -7,7 +7,7 @@ Websockets pass through: their messages are not recorded, and a replay refuses t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import ModuleType
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from . import (
     fail,
     recorded_head_async,
 )
+from .bodies import gathered_async
 from .framing import Framing
 from .wire import Framed, bytes_of_head
 
@@ -157,6 +158,7 @@ class _Library:
         self._connection: Any = module.connector.Connection
         self._protocol: Any = module.client_proto.ResponseHandler
         self._bytes_payload: Any = module.BytesPayload
+        self._parts_payload: Any = module.AsyncIterablePayload
         self._connector_error: Any = module.ClientConnectorError
 
     async def connect(self, reel: Reel, connect: Any, connector: Any, req: Any, traces: Any, timeout: Any) -> Any:
@@ -179,11 +181,17 @@ class _Library:
         return conn
 
     async def _read(self, req: Any) -> bytes:
-        """Return the body of a request. One that can be read once only is kept in memory, and sent from there."""
+        """Return the body of a request. One that can be read once only is kept in memory, and sent from there; of one
+        that comes bit by bit and is too long for that, return the first bytes."""
         payload = req.body
         if not payload:
             return b""
-        body: bytes = await payload.as_bytes()
+        body: bytes
+        if isinstance(payload, self._parts_payload) and payload._iter is not None:
+            body, rest = await gathered_async(payload._iter)
+            req._body = self._bytes_payload(body) if rest is None else self._parts_payload(_joined(body, rest))
+            return body
+        body = await payload.as_bytes()
         if not isinstance(payload, self._bytes_payload):
             req._body = self._bytes_payload(body)
         return body
@@ -278,6 +286,12 @@ async def _read_by_program(protocol: Any) -> None:
         read = protocol.transport.read
         read.clear()
         await read.wait()
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in rest:
+        yield part
 
 
 class _RecordedTransport(asyncio.Transport):
