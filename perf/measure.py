@@ -86,6 +86,8 @@ def measured(
 def shown(value: float, *, is_size: bool) -> str:
     if is_size:
         return f"{value / 1e6:.2f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
+    if value >= 1:
+        return f"{value:.2f} s"
     return f"{value * 1e3:.2f} ms" if value >= 1e-3 else f"{value * 1e6:.1f} µs"
 
 

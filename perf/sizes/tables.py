@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from measure import Row, measured, shown
+from measure import Row, measured, ratio_shown, shown
 
 from greenroom.runtime import Runtime, RuntimeConfig
 
@@ -134,5 +134,5 @@ def markdown(found: Sequence[Growth]) -> str:
             cells = " | ".join(shown(each.seconds[size], is_size=False) for size in sizes)
             judged = each.verdict + (" (reads or writes all)" if each.needed and each.verdict != "flat" else "")
             judged = f"**{judged}**" if each.is_defect else judged
-            lines.append(f"| {each.operation} | {cells} | {each.ratio:.2g} | {judged} |")
+            lines.append(f"| {each.operation} | {cells} | {ratio_shown(each.ratio)} | {judged} |")
     return "\n".join(lines[1:])

@@ -190,7 +190,7 @@ WITHIN = (
             "query by tag, 20 rows": lambda s: lambda: s.made.query_artifacts(tags=["tag 3"], limit=20),
             "query by words, 20 rows": lambda s: lambda: s.made.query_artifacts(text="file 77", limit=20),
             "count by type": lambda s: lambda: s.made.count_artifacts(artifact_type="tool_result"),
-            "names that begin with a text": lambda s: lambda: s.made.artifact_names("file 77"),
+            "names that begin with a text, all": reads_all(lambda s: lambda: s.made.artifact_names("file 77")),
             "store and delete": lambda s: (
                 lambda: (s.made.store_artifact("other", "passing", b"words"), s.made.delete_artifact("passing"))
             ),
