@@ -135,10 +135,14 @@ def _lost(folder: str) -> dict[str, str]:
 def read_report(spool_dir: str | os.PathLike[str]) -> ReplayReport:
     """Return the report of a replay, of all processes together."""
     report = Tally()
+    is_whole = Path(spool_dir, "0.report").exists()
     for path in sorted(Path(spool_dir).glob("*.report")):
-        report.add(read_report_file(path))
-    if not Path(spool_dir, "0.report").exists():
-        report.refused = report.refused or "the program left no report of its replay: is the disk of TMPDIR full?"
+        try:
+            report.add(read_report_file(path))
+        except ValueError:
+            is_whole = False
+    if not is_whole:
+        report.refused = report.refused or "the program left no whole report of its replay: is the disk of TMPDIR full?"
     return report
 
 

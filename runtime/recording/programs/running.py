@@ -43,8 +43,8 @@ def check_rules(tape: Tape, given: Sequence[str]) -> None:
     withheld = kept.get("withheld", 0) if isinstance(kept, Mapping) else 0
     if len(given) < withheld:
         raise InvalidOperation(
-            f"the recording was redacted by {withheld} rule{'s' if withheld != 1 else ''} that may be secret and so are"
-            " kept nowhere: give them again, with --redact"
+            f"{withheld} of the rules by which this recording was redacted are kept nowhere, since they may be secret: "
+            "give them again, with --redact"
         )
 
 

@@ -162,3 +162,28 @@ def test_secrets_among_the_arguments_are_not_kept(programs: Programs) -> None:
     programs("replay", session)
     assert "give the command, with -- CMD" in programs("fork", session, "--at", "1", code=1)[1]
     programs("fork", session, "--at", "1", "--", *CALLS, *words, code=5)
+
+
+def test_a_rule_that_is_itself_a_secret_is_asked_for_again_before_anything_goes_live(programs: Programs) -> None:
+    (programs.directory / "tells.py").write_text(
+        "from greenroom.runtime import tool\n"
+        "tell = tool(name='tell')(lambda text: text + '!')\n"
+        "print(tell('of hunter2'), tell('again hunter2'))\n"
+    )
+    out, err = programs("record", "--redact", "hunter2", "--", sys.executable, "tells.py")
+    session = programs.recorded(err)
+    assert out == "of hunter2! again hunter2!\n"
+    assert "identical" in programs("replay", session)[1]
+    for command in (("fork", session, "--at", 1), ("blame", session, "--check", "true", "--steps", 1)):
+        assert "kept nowhere, since they may be secret" in programs(*command, code=1)[1]
+        programs(*command, "--redact", "hunter2")
+    stored = [path.read_bytes() for path in (programs.directory / "greenroom-data").rglob("*") if path.is_file()]
+    assert stored
+    assert not any(b"hunter2" in each for each in stored)
+
+
+def test_blame_asks_for_a_command_whose_secrets_were_not_kept(programs: Programs) -> None:
+    session = programs.record(*CALLS, "--api-key", "sk-1234567890", code=2)
+    for command in (("fork", session, "--at", 1), ("blame", session, "--check", "true")):
+        assert "give the command, with -- CMD" in programs(*command, code=1)[1]
+    programs("blame", session, "--check", "true", "--steps", 3, "--tries", 1, "--", *CALLS, "two", "words")
