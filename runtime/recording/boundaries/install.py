@@ -41,6 +41,8 @@ _BOUNDARIES: Final = {
     "os": "standard.environment:patch_os",
     "threading": "standard.concurrency:patch_threading",
     "concurrent.futures.thread": "standard.concurrency:patch_futures",
+    "concurrent.futures.process": "standard.pools:patch_executor",
+    "multiprocessing.pool": "standard.pools:patch_pool",
     "asyncio.base_events": "standard.concurrency:patch_loops",
     "uvloop": "standard.concurrency:patch_uvloop",
     "subprocess": "standard.process:patch_subprocess",

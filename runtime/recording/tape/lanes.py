@@ -16,10 +16,12 @@ from threading import get_ident
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
-__all__ = ["Lane", "begin_anew", "current", "enter", "entered", "here", "started_by", "work"]
+__all__ = ["TASK", "Lane", "begin_anew", "current", "enter", "entered", "here", "started_by", "work"]
 
 T = TypeVar("T")
 
+TASK: Final = "task "
+"""What the lanes of tasks begin with that any process of a pool may do."""
 LONGEST: Final = 160
 """Characters of a name. A task that starts a task that starts a task … gets names that grow no further."""
 _NUMBERS: Final = re.compile(r"[-_]?\d+")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
 from typing import Any, Final, TypeVar
 
@@ -16,7 +16,7 @@ from .matching.calls import Call, Calls, Claim, Found
 from .matching.difference import difference
 from .matching.order import Order
 from .matching.reads import MISSING, Values
-from .model import Asked, Crossing, Tape, key_of
+from .model import Asked, Crossing, Reads, Tape, key_of
 from .reels import Partial, Reel
 from .report import Drift, ReplayReport, Tally
 from .secrets.redacting import Redactor, redactor_of
@@ -91,12 +91,13 @@ class Player(Reel):
         self._calls = Calls(self._crossings, claim)
         self._elsewhere: Calls | None = None
         self._others: list[Crossing] = []
-        self._last_of: dict[str, int] = {}
+        self._last_of: dict[tuple[int, str], int] = {}
         if claim is not None:
             self._others = [each for each in tape.crossings if each.process not in (0, process)]
             self._elsewhere = Calls(self._others, claim)
         self._values = Values(reads for reads in tape.reads if reads.process == process)
-        self._order = Order(self._crossings, patience)
+        self._of_tasks = Values(_of_tasks(tape) if claim is not None else ())
+        self._order = Order(self._crossings, patience, of_worker=claim is not None)
         self._last_clock: dict[str, Any] = {}
         self._stopped: ReplayError | None = None
         self._told: set[tuple[str, str, str]] = set()
@@ -183,8 +184,9 @@ class Player(Reel):
         if crossing.lane != call.lane:
             return
         with self._lock:
-            last = self._last_of.get(call.lane, 0)
-            self._last_of[call.lane] = max(last, crossing.number)
+            of = crossing.process, call.lane
+            last = self._last_of.get(of, 0)
+            self._last_of[of] = max(last, crossing.number)
         if crossing.number < last:
             self.report.tell(self._drift(call, crossing, "order", f"made after call {last}, and recorded before it"))
 
@@ -209,7 +211,7 @@ class Player(Reel):
         recorded time, or a value of now. Raises ReplayError if the player is strict."""
         place = sites.place_of(code, line)
         with self._lock:
-            value, is_same_place = self._values.take(kind, name, place, lanes.current().name)
+            value, is_same_place = self._recorded_value(kind, name, place, lanes.current().name)
             if value is not MISSING:
                 self.report.reads += 1
                 if kind == "clock":
@@ -232,6 +234,12 @@ class Player(Reel):
             if name in self._last_clock:
                 return self._last_clock[name]  # type: ignore[no-any-return]
         return live()
+
+    def _recorded_value(self, kind: str, name: str, place: str, lane: str) -> tuple[Any, bool]:
+        """Return what was recorded of a read; of a task of a pool, what the worker read that did it then."""
+        if self._elsewhere is not None and lane.startswith(lanes.TASK):
+            return self._of_tasks.take(kind, name, place, lane, own_lane=True)
+        return self._values.take(kind, name, place, lane)
 
     def unrecorded(self, what: str, name: str) -> None:
         """Refuse what no recording holds, and report it once. Raises ReplayError. The replay goes on, since it may be a
@@ -303,6 +311,13 @@ class Player(Reel):
         self.report.refused = str(error)
         self.report.tell(Drift(call.kind, call.name, call.place, 0, "missing"))
         return error
+
+
+def _of_tasks(tape: Tape) -> Iterator[Reads]:
+    """Yield what tasks of pools have read, in whichever process."""
+    for reads in tape.reads:
+        if reads.process and (of_tasks := [each for each in reads.reads if each[3].startswith(lanes.TASK)]):
+            yield Reads(of_tasks, reads.process)
 
 
 class Played:

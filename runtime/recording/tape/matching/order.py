@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from ..lanes import TASK
 from ..model import Crossing
 
 if TYPE_CHECKING:
@@ -32,10 +33,14 @@ class Order:
     only so long; from then on nobody waits for what it left out.
     """
 
-    def __init__(self, crossings: Sequence[Crossing], patience: float) -> None:
+    def __init__(self, crossings: Sequence[Crossing], patience: float, *, of_worker: bool = False) -> None:
+        """Make the order of the crossings of one process. The tasks of a pool's worker count as one lane: it does one
+        after the other, and each may be done by another worker now."""
         self._patience = patience
         self._changed = threading.Condition(threading.RLock())
-        self._lane_of = [crossing.lane for crossing in crossings]
+        self._lane_of = [
+            TASK if of_worker and crossing.lane.startswith(TASK) else crossing.lane for crossing in crossings
+        ]
         self._ticks = [[crossing.began, *crossing.ticks] for crossing in crossings]
         self._done = [[False] * len(ticks) for ticks in self._ticks]
         self._lanes: dict[str, list[tuple[int, int, int]]] = {}

@@ -38,8 +38,9 @@ class Values:
                     found.append(each)
         self._used = bytearray(count)
 
-    def take(self, kind: str, name: str, place: str, lane: str) -> tuple[Any, bool]:
-        """Return the value that fits best, and whether it was recorded at the same place; MISSING if there is none."""
+    def take(self, kind: str, name: str, place: str, lane: str, *, own_lane: bool = False) -> tuple[Any, bool]:
+        """Return the value that fits best, and whether it was recorded at the same place; MISSING if there is none.
+        With `own_lane`, only those of the same lane fit."""
         waiting = self._index.get((kind, name, place, lane))
         if waiting:
             each = waiting.popleft()
@@ -47,6 +48,8 @@ class Values:
                 self._used[each.at] = 1
                 return each.value, True
         for level, key in enumerate(_levels(kind, name, place, lane)):
+            if own_lane and level not in _OWN_LANE:
+                continue
             waiting = self._index.get(key)
             while waiting:
                 each = waiting.popleft()
@@ -58,6 +61,10 @@ class Values:
     def left(self) -> int:
         """Return how many values nobody has asked for."""
         return self._used.count(0)
+
+
+_OWN_LANE: Final = (0, 2)
+"""The levels of values of the same lane."""
 
 
 def _levels(kind: str, name: str, place: str, lane: str) -> tuple[tuple[Any, ...], ...]:

@@ -407,3 +407,53 @@ def test_a_call_that_is_new_is_told_and_pushes_no_other_from_its_answer(programs
     missing = next(each for each in report.drifts if each.what == "missing")
     assert missing.difference == "it was not recorded, and got the answer of number 2, which the program asked for too"
     assert programs.run("replay", recorded.tape, strict=True).report.refused
+
+
+POOLS = """
+    import multiprocessing, os, random, sys, time
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing.pool import ThreadPool
+    def work(number):
+        # Which worker does which task is another in each run.
+        time.sleep((number if "late" in sys.argv else 5 - number) / 20)
+        return number, random.random(), time.perf_counter_ns(), os.environ["PATH"] and random.random()
+    if __name__ == "__main__":
+        context = multiprocessing.get_context(sys.argv[1])
+        with context.Pool(3) as pool:
+            print(pool.map(work, range(6), chunksize=1))
+            print([pool.apply_async(work, (number,)).get() for number in range(2)])
+        for _ in range(2):
+            with ProcessPoolExecutor(3, mp_context=context) as executor:
+                print(list(executor.map(work, range(6))))
+        with ThreadPool(3) as pool:
+            print(pool.map(work, range(6), chunksize=1))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_tasks_of_pools_read_what_was_recorded_whichever_worker_does_them(programs: Programs, method: str) -> None:
+    programs.write(POOLS)
+    recorded = programs.run("record", command=[sys.executable, "agent.py", method])
+    command = [sys.executable, "agent.py", method, "late"]
+    replayed = programs.run("replay", recorded.tape, command=command, sleep=1.0)
+    assert replayed.output == recorded.output
+    assert replayed.report.is_exact, replayed.report.drifts
+
+
+def test_calls_of_tasks_wait_for_no_task_that_another_worker_does_now(programs: Programs) -> None:
+    programs.write("""
+        import multiprocessing, sys, time
+        @tool
+        def call(number):
+            return number * number
+        def work(number):
+            time.sleep((number if "late" in sys.argv else 5 - number) / 20)
+            return call(number)
+        if __name__ == "__main__":
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                print(pool.map(work, range(5), chunksize=1))
+    """)
+    recorded = programs.run("record")
+    replayed = programs.run("replay", recorded.tape, command=[sys.executable, "agent.py", "late"], sleep=1.0)
+    assert replayed.output == recorded.output
+    assert replayed.report.is_exact, replayed.report.drifts
