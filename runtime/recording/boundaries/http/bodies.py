@@ -29,8 +29,9 @@ MOST_BYTES: Final = 100 << 20
 """Of one request or response, so much is kept in memory and put on the tape. The program sends, and gets, all of it."""
 MAX_JSON: Final = 64 << 10
 """Bytes of a body that is looked through: such answers are short."""
-_HINTS: Final = (b'oken"', b'ecret"', b'assword"', b'_key"', b'Key"')
-"""A body without any of these has no such field, and is not parsed."""
+_HINT: Final = re.compile(rb'"(?<=oken"|cret"|word"|rase"|.[kK]ey")\s*:')
+"""A body in which this is not found has no such field, and is not parsed. From quote to quote is the fastest way
+through a long text."""
 _FIELD: Final = re.compile(
     r"(?:access|auth|bearer|client|device|id|refresh|security|session)token|apikey|(?:client)?secret|secret(?:access)?key"
     r"|(?:access|private)key|password|passphrase"
@@ -57,7 +58,7 @@ def is_json(kind: str) -> bool:
 
 def clean_json(body: bytes) -> bytes:
     """Return a JSON body without the tokens and passwords in it: the same object if it has none."""
-    if len(body) > MAX_JSON or not any(hint in body for hint in _HINTS):
+    if len(body) > MAX_JSON or _HINT.search(body) is None:
         return body
     try:
         value = json.loads(body)
