@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from greenroom.runtime.cli.failures import in_our_words
 from greenroom.runtime.cli.output import counted, note, size, tell_beside
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from greenroom.runtime.recording.programs.live import Journaled, Recorded
 
 __all__ = ["put_into_store", "take_leftovers", "take_leftovers_of", "tell_recorded"]
+
+_LARGE: Final = 8 << 20
+"""Bytes of spools that take so long to come into the store that it is said."""
 
 
 def take_leftovers(store: Store) -> None:
@@ -50,6 +53,9 @@ def put_into_store(store: Store, recorded: Recorded) -> Journaled | None:
 
     if recorded.lost is not None:
         tell_beside(f"greenroom: not all of the program was recorded, which ran on: {recorded.lost}")
+    with suppress(OSError):
+        if (waiting := recorded.folder.size) > _LARGE:
+            note(f"putting what was recorded into the store: {size(waiting)}")
     try:
         done = journal(lambda: store.writing(create=True), recorded)
     except (GreenroomError, OSError) as error:
