@@ -1189,7 +1189,10 @@ class Runtime:
         self.core.require_host("verify")
         if repair:
             self.core.check_writable("to repair it")
-        return verify_store(self._store, self._supervisor, repair=repair, on_progress=on_progress)
+        report = verify_store(self._store, self._supervisor, repair=repair, on_progress=on_progress)
+        if not report.needs_salvage:
+            self._parts.search.check(report, repair=repair)
+        return report
 
     @checked
     def gc(self, *, on_progress: Callable[[str, int], None] | None = None) -> GcReport:

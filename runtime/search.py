@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from blake3 import blake3
 
+from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
 from greenroom.actors.search.indexer import Indexer
 from greenroom.actors.search.texts import artifact_text, read_turn_text
 from greenroom.storage.artifacts.model import ArtifactId
@@ -101,6 +102,18 @@ class Search:
             logger.warning("the search index is not up to date: %s", error)
         finally:
             self._busy = False
+
+    def check(self, report: VerifyReport, *, repair: bool) -> None:
+        """Compare the index with the store, and report what is wrong. With `repair`, such an index is made anew, and
+        also one of a store that had to be repaired."""
+        wrong = self.indexer.verify()
+        if wrong is None:
+            return
+        done = "the index is made anew" if repair else None
+        report.problems += [Problem("search", self.indexer.name, each, done) for each in wrong]
+        if repair and report.problems:
+            self.indexer.rebuild()
+            self.indexer.catch_up(self._core.config.ask_timeout)
 
     def begin_to_close(self) -> None:
         self.indexer.begin_to_close()

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED, TURN_EVENTS, sequences_of
 from greenroom.storage.search.index import FollowedSession, IndexFile, index_path
 
+from .check import compare_index
 from .texts import artifact_document, name_document, turn_documents
 
 __all__ = ["Indexer"]
@@ -41,6 +43,8 @@ _FIRST_SLACK: Final = 3600
 """The same for the first look of a process: a power failure may have taken events that were indexed."""
 _PAGE: Final = 500
 """How many texts, or sessions, are written together."""
+_MOST_WRONG: Final = 100
+"""How many faults are listed."""
 _MOST_TOLD: Final = 100_000
 """Of more sessions that were created or deleted since the last look, the sessions on both sides are compared."""
 _NAMED: Final = frozenset(
@@ -68,6 +72,11 @@ class Indexer:
         """The moment of the store up to which everything is indexed."""
         self._ending = False
         abandon_in_children(self)
+
+    @property
+    def name(self) -> str:
+        """The name of the index's file."""
+        return index_path(self._folder).name
 
     @property
     def is_needed(self) -> bool:
@@ -119,6 +128,23 @@ class Indexer:
             assert self._file is not None
             self._look(self._file, float("inf"))
             self._file.purge()
+
+    def verify(self) -> list[str] | None:
+        """Compare the index with the store, and return what is wrong; None if there is no index. Everything else that
+        needs the index waits meanwhile."""
+        with self._lock:
+            if self._ending or self._read_only or not index_path(self._folder).exists():
+                return None
+            if self._file is None:
+                self._open()
+            file = self._file
+            assert file is not None
+            try:
+                self._look(file, float("inf"))
+                wrong = compare_index(self._store, file, lambda session: self._follow(file, session, float("inf")))
+                return list(islice(wrong, _MOST_WRONG))
+            except (sqlite3.DatabaseError, StorageError) as error:
+                return [str(error)]
 
     def rebuild(self) -> None:
         """Drop the index; the next `catch_up` makes it anew."""

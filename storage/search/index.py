@@ -19,12 +19,21 @@ from greenroom.storage.errors import StorageError, StorageFull
 from .model import Document, Found
 from .query import Term, indexed_words
 
-__all__ = ["MAX_SCOPES", "FollowedSession", "IndexFile", "artifact_scope", "index_path", "kind_scope", "session_scope"]
+__all__ = [
+    "MAX_RANKED",
+    "MAX_SCOPES",
+    "FollowedSession",
+    "IndexFile",
+    "artifact_scope",
+    "index_path",
+    "kind_scope",
+    "session_scope",
+]
 
 VERSION: Final = 1
 """The format of the file. A file of another one is made anew."""
 _NAME: Final = "search.sqlite"
-_CANDIDATES: Final = 2000
+MAX_RANKED: Final = 2000
 """Of so many newest texts with all the words, the best are found."""
 MAX_SCOPES: Final = 1000
 """Among so many sessions the index itself chooses; among more, each text is looked at."""
@@ -167,8 +176,7 @@ class IndexFile:
         """Add a text of a session, in the place of an earlier version."""
         kind, number = document.kind, document.number
         self.remove(session, kind, number)
-        title = " ".join(indexed_words(document.title))
-        body = " ".join(indexed_words(document.body))
+        title, body = _words_of(document)
         scope = f"{session_scope(session)} {kind_scope(kind)} {artifact_scope(session, number) if kind == 1 else ''}"
         added = self._writer.execute(
             "INSERT INTO documents (session, kind, number, version, length) VALUES (?, ?, ?, ?, ?)",
@@ -197,6 +205,32 @@ class IndexFile:
     def _remove_text(self, place: int) -> None:
         self._writer.execute("DELETE FROM texts WHERE rowid = ?", (place,))
         self._writer.execute("DELETE FROM documents WHERE id = ?", (place,))
+
+    # -- checking
+
+    def damage(self) -> str | None:
+        """Return what is wrong with the file itself; None if it is whole."""
+        try:
+            found = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
+            self._writer.execute("INSERT INTO texts (texts) VALUES ('integrity-check')")
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return None if found == "ok" else str(found)
+
+    def texts(self, session: bytes) -> dict[tuple[int, int], tuple[int, int]]:
+        """Return the texts of a session by kind and number: the place of each, and its version."""
+        rows = self._writer.execute(
+            "SELECT d.kind, d.number, d.id, d.version FROM sessions s JOIN documents d ON d.session = s.id "
+            "WHERE s.session = ?",
+            (session,),
+        )
+        return {(kind, number): (place, version) for kind, number, place, version in rows}
+
+    def has(self, text: tuple[int, int], document: Document) -> bool:
+        """Return whether a text in the index, by its place and version, has the words of a document."""
+        place, version = text
+        row = self._writer.execute("SELECT title, body FROM texts WHERE rowid = ?", (place,)).fetchone()
+        return version == document.version and row == _words_of(document)
 
     def purge(self) -> None:
         """Remove what was deleted from the bytes of the file too. Raises StorageError."""
@@ -255,7 +289,7 @@ class IndexFile:
             "SELECT d.id, s.session, d.kind, d.number, d.version, d.length, title, substr(body, 1, ?) FROM texts "
             "CROSS JOIN documents d ON d.id = texts.rowid CROSS JOIN sessions s ON s.id = d.session "
             f"WHERE texts MATCH ? AND texts.rowid <= ? ORDER BY texts.rowid DESC{'' if accept else ' LIMIT ?'}",
-            (_LOOK, wanted, upto, *([] if accept else [_CANDIDATES])),
+            (_LOOK, wanted, upto, *([] if accept else [MAX_RANKED])),
         )
         if accept is None:
             return rows.fetchall()
@@ -267,10 +301,15 @@ class IndexFile:
                 known[session] = accept(session)
             if known[session]:
                 found.append(row)
-                if len(found) == _CANDIDATES:
+                if len(found) == MAX_RANKED:
                     break
         rows.close()
         return found
+
+
+def _words_of(document: Document) -> tuple[str, str]:
+    """Return title and body as the index has them."""
+    return " ".join(indexed_words(document.title)), " ".join(indexed_words(document.body))
 
 
 def _score(terms: Sequence[Term], length: int, title: str, body: str) -> float:

@@ -337,3 +337,41 @@ def test_after_kill_9_it_finds_what_is_there(tmp_path: Path, steps: int) -> None
         there = {info.id for info in rt.list_sessions(limit=None) if rt.session(info.id).messages()}
         assert {hit.session_id for hit in rt.search("hello", limit=1000, kinds="message")} == there
         assert rt.search("session*", limit=1000, kinds="name").total == rt.count_sessions()
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("DELETE FROM documents WHERE id = 1", "not in the index"),
+        ("UPDATE documents SET version = 77 WHERE id = (SELECT min(id) FROM documents WHERE kind = 0)", "other words"),
+        ("UPDATE texts SET body = 'other' WHERE rowid = (SELECT min(id) FROM documents WHERE kind = 0)", "other words"),
+        ("INSERT INTO documents (session, kind, number) VALUES (1, 0, 999)", "does not have"),
+        ("UPDATE sessions SET position = position + 5", ""),
+    ],
+)
+def test_verify_compares_the_index_and_repair_makes_it_anew(tmp_path: Path, fault: str, told: str) -> None:
+    path = tmp_path / "store"
+    with Runtime.open(path) as rt:
+        s = rt.create_session(name="hello name")
+        s.add_message("user", "hello")
+        s.edit_message(s.add_message("user", "bye").sequence, content="hello again")
+        s.store_artifact("note", "hello.txt", b"hello")
+        rt.create_session().add_message("user", "hello")
+        assert rt.search("hello").total == 5
+        assert rt.verify().problems == []
+    with sqlite3.connect(index_path(path)) as file:
+        file.execute(fault)
+    file.close()
+    with Runtime.open(path) as rt:
+        problems = rt.verify().problems
+        assert [(each.kind, each.repaired) for each in problems] == ([("search", None)] if told else [])
+        assert all(told in each.detail for each in problems)
+        assert rt.verify(repair=True).ok
+        assert rt.verify().problems == []
+        assert len(rt.search("hello")) == 5
+
+
+def test_verify_makes_no_index(rt: Runtime) -> None:
+    rt.create_session().add_message("user", "hello")
+    assert rt.verify(repair=True).problems == []
+    assert not index_path(rt.path).exists()

@@ -176,5 +176,5 @@ class SearchMachine(RuleBasedStateMachine):
         return found
 
 
-SearchMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+SearchMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)
 TestSearch = SearchMachine.TestCase
