@@ -1,14 +1,17 @@
-"""A process of its own that stores or reads a large artifact and tells how much memory that took. Linux only.
+"""A process of its own that stores or reads a large artifact, or has many sessions in memory, and tells how much memory
+that took. Linux only.
 
-Usage: memory.py store|store_file|read|read_whole STORE FILE. To read, `store_file` must have been run before.
+Usage: memory.py store|store_file|read|read_whole|resident STORE FILE. To read, `store_file` must have been run before.
 Prints JSON: the `extra` bytes of resident memory at the peak. RocksDB's own buffers are in it, kept small here so
-that little can hide behind them.
+that little can hide behind them. Of `resident`, the bytes of one session: as Python counts them, and as `rss`.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
+import tracemalloc
 from pathlib import Path
 
 from greenroom.runtime import Runtime, RuntimeConfig
@@ -24,7 +27,33 @@ def status(field: str) -> int:
     raise RuntimeError(f"no {field} in /proc/self/status")
 
 
+SESSIONS = 10_000
+
+
+def resident(store: str) -> None:
+    """Print what one session in memory takes that has a name and a variable."""
+    config = RuntimeConfig(write_buffer_bytes=WRITE_BUFFERS, max_resident_sessions=3 * SESSIONS)
+    with Runtime.open(store, config=config) as rt:
+
+        def make(count: int) -> None:
+            for number in range(count):
+                rt.create_session(name=f"session {number}").set("k", number)
+            rt._store.engine.flush()
+            gc.collect()
+
+        make(SESSIONS // 10)
+        before = status("VmRSS")
+        make(SESSIONS)
+        rss = status("VmRSS") - before
+        tracemalloc.start()  # has memory of its own, so not before
+        make(SESSIONS)
+        print(json.dumps({"extra": tracemalloc.get_traced_memory()[0] // SESSIONS, "rss": rss // SESSIONS}))
+
+
 def main(what: str, store: str, source: str) -> None:
+    if what == "resident":
+        resident(store)
+        return
     config = RuntimeConfig(write_buffer_bytes=WRITE_BUFFERS, block_cache_bytes=BLOCK_CACHE)
     with Runtime.open(store, config=config) as rt:
         # Whatever is loaded or allocated once is there before the measuring begins.

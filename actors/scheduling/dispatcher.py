@@ -57,6 +57,11 @@ __all__ = ["Dispatcher", "Envelope", "Mailbox", "PooledActor", "PooledRef"]
 logger = logging.getLogger("greenroom.actors")
 
 
+NOBODY: Final[collections.deque[Envelope[Any]]] = collections.deque(maxlen=0)
+"""The mailbox of all actors that no message has ever waited for. Most sessions never need one of their own, which would
+take 760 bytes."""
+
+
 class Mailbox:
     """The bounded inbox of an actor as pykka knows it (`ActorInbox`). Putting a message in makes the actor run."""
 
@@ -116,7 +121,7 @@ class PooledActor(pykka.Actor):
         self.actor_urn = urn
         self.stopped = False
         """Whether the actor handles no more messages. Those in its mailbox are forwarded."""
-        self.waiting: collections.deque[Envelope[Any]] = collections.deque()
+        self.waiting = NOBODY
         self._capacity = mailbox_capacity
         self._dispatcher = dispatcher
         self._turn = Turn()
@@ -232,6 +237,9 @@ class PooledActor(pykka.Actor):
 
     def _append_waiting(self, envelope: Envelope[Any]) -> None:
         waiting = self.waiting
+        if waiting is NOBODY:
+            # One call of C: of several threads at once, all get the mailbox of the first.
+            self.waiting = waiting = self.__dict__.setdefault("_mailbox", collections.deque())
         if len(waiting) >= self._capacity:
             raise ResourceLimitExceeded(
                 f"the mailbox of {self.actor_urn} is full ({self._capacity} messages): slow down",

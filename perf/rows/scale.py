@@ -36,6 +36,12 @@ def activation(bench: Bench) -> Measured:
     return Measured(p99, rounds=figures["activations"], note=f"{_size(figures)}; median {median * 1e6:.0f} µs")
 
 
+@row("a session in memory that has one variable", None)
+def resident(bench: Bench) -> Measured:
+    taken = bench.process("memory.py", "resident", bench.directory() / "store", "")
+    return Measured(float(taken["extra"]), "B", note=f"10,000 sessions; {taken['rss']} B of the process's memory each")
+
+
 _IMPORT: Final = (
     "import time as t; b = t.perf_counter(); from greenroom.runtime import Runtime; print(t.perf_counter() - b)"
 )

@@ -12,7 +12,7 @@ from typing import Any
 import pykka
 import pytest
 
-from greenroom.actors.scheduling.dispatcher import Dispatcher, PooledActor
+from greenroom.actors.scheduling.dispatcher import NOBODY, Dispatcher, PooledActor
 from greenroom.actors.scheduling.futures import DeferredReply, OperationEnvelope, PooledFuture
 from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
@@ -105,6 +105,35 @@ def test_a_told_message_is_handled_by_the_pool(actor: Recorder) -> None:
     assert actor.threads[0].startswith("test-worker-")
 
 
+def test_an_actor_has_a_mailbox_of_its_own_once_a_message_has_waited(actor: Recorder, dispatcher: Dispatcher) -> None:
+    other = Recorder(dispatcher)
+    actor.ask(1, BOUND)
+    other.tell(2)
+    assert other.ask(3, BOUND) == ("reply to", 3)
+    assert actor.waiting is NOBODY
+    assert other.waiting is not NOBODY
+    assert not NOBODY
+
+
+def test_the_first_messages_of_several_threads_at_once_all_arrive(dispatcher: Dispatcher) -> None:
+    actors = [Recorder(dispatcher) for _ in range(200)]
+    ready = threading.Barrier(4)
+
+    def send(sender: int) -> None:
+        for actor in actors:
+            ready.wait(BOUND)
+            actor.tell(sender)
+
+    threads = [threading.Thread(target=send, args=(sender,)) for sender in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(BOUND)
+    for actor in actors:
+        actor.ask("last", BOUND)
+        assert sorted(actor.handled[:-1]) == [0, 1, 2, 3]
+
+
 def test_an_ask_waits_for_what_came_before_it(actor: Recorder, gate: Gate) -> None:
     actor.tell(1)
     thread, outcome = in_thread(lambda: actor.ask(2, BOUND))
@@ -116,7 +145,7 @@ def test_an_ask_waits_for_what_came_before_it(actor: Recorder, gate: Gate) -> No
 
 def test_an_ask_that_finds_the_actor_between_two_turns_overtakes_nobody(actor: Recorder) -> None:
     for message in (1, 2):  # the moment after a turn, before the pool has taken up what waits
-        actor.waiting.append(OperationEnvelope(message))
+        actor._append_waiting(OperationEnvelope(message))
     assert actor.ask(3, BOUND) == ("reply to", 3)
     assert actor.handled == [1, 2, 3]
 
