@@ -156,11 +156,21 @@ class SearchMachine(RuleBasedStateMachine):
         assert found == sorted(self.looked_for(wanted, as_session))
         assert all(hit.marks for hit in hits)
 
+    def may_read(self, by: str, session: Session) -> bool:
+        """Whether a session may read another one: it is above it (a fork is below its origin), or has a share."""
+        above: Session | None = session
+        while above is not None:
+            if above.id == by:
+                return True
+            parent = above.info().parent_session_id
+            above = self.handle(parent) if parent is not None else None
+        return by in [each.with_session for each in session.shares()]
+
     def looked_for(self, wanted: str, by: str | None) -> list[tuple[str, str, Any]]:
         found: list[tuple[str, str, Any]] = []
         for info in self.rt.list_sessions(status="all", limit=None):
             session = self.rt.session(info.id)
-            if by is not None and by != info.id and by not in [each.with_session for each in session.shares()]:
+            if by is not None and not self.may_read(by, session):
                 continue
             if (
                 fits(info.name or "", wanted)
