@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from blake3 import blake3
 
-from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
 from greenroom.actors.search.indexer import Indexer
 from greenroom.actors.search.texts import artifact_text, read_turn_text
 from greenroom.storage.artifacts.model import ArtifactId
@@ -38,6 +37,7 @@ from greenroom.storage.search.snippet import snippet_of
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from greenroom.actors.maintenance.verification.findings import VerifyReport
     from greenroom.runtime.core import RuntimeCore
     from greenroom.storage.catalog.model import SessionStatus
     from greenroom.storage.catalog.query import SessionQuery
@@ -106,6 +106,8 @@ class Search:
     def check(self, report: VerifyReport, *, repair: bool) -> None:
         """Compare the index with the store, and report what is wrong. With `repair`, such an index is made anew, and
         also one of a store that had to be repaired."""
+        from greenroom.actors.maintenance.verification.findings import Problem
+
         wrong = self.indexer.verify()
         if wrong is None:
             return
