@@ -109,7 +109,7 @@ class Indexer:
                         return None
                 except sqlite3.DatabaseError as error:
                     raise StorageError(
-                        f"the search index cannot be used ({error}): search again to make it anew"
+                        f"the search index cannot be used ({error}): greenroom verify --repair makes it anew"
                     ) from error
             return self._file
         finally:

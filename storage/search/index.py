@@ -328,6 +328,6 @@ def _storage_error(error: sqlite3.Error, path: Path) -> StorageError:
     if "full" in text:
         return StorageFull(f"the search index {path.name} cannot be written: the disk is full; free some space")
     return StorageError(
-        f"the search index {path.name} cannot be used ({text}): close the store and delete this file; it is made again",
+        f"the search index {path.name} cannot be used ({text}): greenroom verify --repair makes it anew",
         path=str(path),
     )

@@ -375,3 +375,18 @@ def test_verify_makes_no_index(rt: Runtime) -> None:
     rt.create_session().add_message("user", "hello")
     assert rt.verify(repair=True).problems == []
     assert not index_path(rt.path).exists()
+
+
+def test_repair_makes_an_index_anew_whose_pages_are_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    with Runtime.open(path) as rt:
+        s = rt.create_session()
+        s.add_messages([{"role": "user", "content": f"hello number{number}"} for number in range(2000)])
+        assert rt.search("hello").total == 2000
+    data = index_path(path).read_bytes()
+    index_path(path).write_bytes(data[:8192] + b"\xaa" * (len(data) - 8192))
+    with Runtime.open(path) as rt:
+        assert {each.kind for each in rt.verify().problems} == {"search"}
+        assert rt.verify(repair=True).ok
+        assert rt.search("number7", kinds="message").total == 1
+        assert rt.verify().problems == []
