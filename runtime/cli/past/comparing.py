@@ -138,7 +138,7 @@ def context(
     Examples:
 
       greenroom context 1a2b3c             the newest call
-      greenroom context 1a2b3c 21          the newest one up to step 21, or event 21 if it is no recording
+      greenroom context 1a2b3c 21          the newest one up to step (event) 21
       greenroom context 1a2b3c --event 21  the newest one up to event 21
       greenroom context 1a2b3c --call 2    the second one
     """
