@@ -86,7 +86,7 @@ class RecordPut:
 
     def __init__(self, key: object, value: object) -> None:
         self.key = record_key_of(key)
-        data = value if value.__class__ is bytes else _bytes_of(value)
+        data = value if type(value) is bytes else _bytes_of(value)
         self.flags = IS_VALUE if data is None else 0
         self.data = data = pack_value(value) if data is None else data
         if len(data) > INLINE_BYTES:
