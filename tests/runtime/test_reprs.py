@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from greenroom import runtime as api
-from greenroom.runtime import HookResult, Runtime, Session, Step, Workflow, hooks, messages
+from greenroom.runtime import HookResult, Runtime, Session, Step, Workflow, hooks, messages, tool
 
 SECRET = "words-not-to-be-shown"
 
@@ -57,6 +57,7 @@ def _objects(rt: Runtime) -> Iterator[Any]:
     debugger, tried = s.debugger(), s.what_if(said, {"variables": {"k": [SECRET]}}, run=lambda fork: SECRET)
     yield from (debugger, debugger.errors(), s.diff(1), s.context(), tried, tried.comparison)
     yield from _of_replays(rt, s)
+    yield from _of_recordings(rt)
 
 
 def _of_replays(rt: Runtime, s: Session) -> Iterator[Any]:
@@ -69,6 +70,22 @@ def _of_replays(rt: Runtime, s: Session) -> Iterator[Any]:
         yield from (replay, pause.breakpoint, replay.state, replay.progress)
     result, now = rt.replay(s), s.info().created_at
     yield from (result, rt.replays.schedule(s, interval=3600), api.ScheduledReplay(now, now, now, result))
+
+
+def _of_recordings(rt: Runtime) -> Iterator[Any]:
+    @tool
+    def say(what: str) -> str:
+        return SECRET + what
+
+    def asks(what: str) -> None:
+        say(what)
+
+    with rt.recording("a run") as recorded:
+        asks(SECRET)
+    with rt.replaying(recorded) as replay:
+        asks(f"other {SECRET}")
+    assert replay.report.drifts
+    yield from (replay, replay.report, *replay.report.drifts)
 
 
 @pytest.fixture
@@ -88,7 +105,7 @@ def test_objects_show_what_they_are_and_no_content(objects: list[Any]) -> None:
 
 def test_every_public_class_with_content_is_looked_at(objects: list[Any]) -> None:
     """A public class of values that has no line here may show what it holds."""
-    seen = {type(each).__name__ for each in objects} | {"Message"}
+    seen = {kind.__name__ for each in objects for kind in type(each).__mro__} | {"Message"}
     holders = {
         name
         for name in api.__all__

@@ -244,8 +244,8 @@ class RuntimeFace(Face[Runtime], Generic[A]):
         timeout: float | None = None,
         **criteria: Unpack[SearchKeywords],
     ) -> Page[SearchHit]:
-        """Search conversations, the texts of artifacts, and the names and descriptions of sessions; the best
-        hits first: see `Runtime.search`."""
+        """Search conversations, the texts of artifacts, and the names and descriptions of sessions: see
+        `Runtime.search`."""
         return await self._bridge.run(
             self.sync.search,
             text,

@@ -43,14 +43,14 @@ class Drift:
     number: int
     """The number of the recorded crossing; 0 for reads."""
     what: Told
-    difference: str = ""
+    difference: str = field(default="", repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything by name as JSON values."""
         return asdict(self)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class ReplayReport:
     """Counts of crossings and reads, and the departures."""
 
@@ -95,11 +95,14 @@ class ReplayReport:
         told = [f"{self.exact} exact", *(f"{count} {name}" for name, count in self._departures().items() if count)]
         return ", ".join(told)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}{', stopped' if self.refused is not None else ''}>"
+
     def _departures(self) -> Counter[str]:
         return Counter({name: getattr(self, name) for name in _COUNTS[1:-1]})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Tally(ReplayReport):
     """The report of a replay under way, which is counted in. Safe for threads."""
 
