@@ -7,7 +7,7 @@ import contextvars
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.actors.messages.batch import Batch
 from greenroom.actors.messages.internal import Consumption, GetConsumption
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
 
 __all__ = ["Policies"]
+
+_LATE: Final = {
+    "PolicyConfig": "greenroom.runtime.config.policies",
+    "PolicyKeywords": "greenroom.runtime.config.policies",
+}
 
 MAX_KIND: Final = 64
 """The most characters of the name of a kind of operation."""
@@ -377,10 +382,7 @@ def _changed(
 
     from greenroom.storage.common.validation import validated
 
-    if issubclass(type(config), type(before)):
-        changes: dict[str, Any] = cast("PolicyConfig", config).model_dump()
-    else:
-        changes = as_mapping("policies", {} if config is None else config, "a PolicyConfig or a mapping")
+    changes = config.model_dump() if isinstance(config, BaseModel) else config or {}
     values = before.model_dump()
     for name, change in {**changes, **sections}.items():
         section, kind = values.get(name), type(change)

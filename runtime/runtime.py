@@ -107,15 +107,13 @@ from .tools import Tools
 from .workflow import Workflows
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import TracerProvider
-
     from greenroom.actors.maintenance.backup import BackupReport
     from greenroom.actors.maintenance.gc import GcReport
     from greenroom.actors.maintenance.salvage import SalvageReport
     from greenroom.actors.maintenance.usage import Usage
     from greenroom.actors.maintenance.verification.findings import VerifyReport
     from greenroom.actors.transfer.bundle_export import ExportReport
-    from greenroom.runtime.analytics.tracing import Tracing
+    from greenroom.runtime.analytics.tracing import TracerProvider, Tracing
     from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
     from greenroom.runtime.config.retention import RetentionKeywords, RetentionPolicy
     from greenroom.runtime.handles.debugging.compare import Comparison
@@ -136,6 +134,17 @@ if TYPE_CHECKING:
 __all__ = ["Runtime"]
 
 logger = logger_of("runtime")
+
+_LATE: Final = {
+    "HookKeywords": "greenroom.runtime.replay.queries",
+    "HookQuery": "greenroom.runtime.replay.queries",
+    "OnProgress": "greenroom.runtime.ingest.report",
+    "ReplayConfig": "greenroom.runtime.replay.config",
+    "RetentionKeywords": "greenroom.runtime.config.retention",
+    "RetentionPolicy": "greenroom.runtime.config.retention",
+    "RuntimeConfig": "greenroom.runtime.config.config",
+    "TracerProvider": "greenroom.runtime.analytics.tracing",
+}
 
 DAY: Final = 86_400 * 1_000_000_000
 _DETAILS: Final = 20
@@ -1231,9 +1240,8 @@ class Runtime:
 
         self.core.check_open()
         self.core.require_host("retention", "delete")
-        if limits or not issubclass(type(policy), RetentionPolicy):
-            what = "a RetentionPolicy or an object with text keys"
-            policy = {**as_mapping("policy", {} if policy is None else policy, what), **limits}
+        if limits or not isinstance(policy, RetentionPolicy):
+            policy = {**as_mapping("policy", {} if policy is None else policy), **limits}
         wanted = validated(RetentionPolicy, policy)
         if not as_flag("dry_run", dry_run):
             self.core.check_writable("to delete")

@@ -6,6 +6,7 @@ import base64
 import binascii
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict
@@ -15,11 +16,12 @@ from blake3 import blake3
 from greenroom.actors.search.indexer import Indexer
 from greenroom.actors.search.texts import artifact_text, read_turn_text
 from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.catalog.model import SessionStatus
 from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.common.arguments import as_number, as_seconds, as_text
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.page import Page
-from greenroom.storage.common.session_ids import session_bytes, session_id_of
+from greenroom.storage.common.session_ids import SessionHandle, session_bytes, session_id_of
 from greenroom.storage.common.times import utc_time
 from greenroom.storage.errors import (
     GreenroomError,
@@ -35,13 +37,9 @@ from greenroom.storage.search.query import MAX_TEXT, Term, parse_text
 from greenroom.storage.search.snippet import snippet_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from greenroom.actors.maintenance.verification.findings import VerifyReport
     from greenroom.runtime.core import RuntimeCore
-    from greenroom.storage.catalog.model import SessionStatus
     from greenroom.storage.catalog.query import SessionQuery
-    from greenroom.storage.common.session_ids import SessionHandle
 
 __all__ = ["MAX_LIMIT", "Search", "SearchKeywords"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import pydantic
 from annotated_types import Ge, Gt
 
-from greenroom.runtime.handles.session import session_id_of
+from greenroom.runtime.handles.session import Session, session_id_of
 from greenroom.storage.catalog.query import SessionQuery, session_query
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
@@ -23,11 +24,8 @@ from .pseudonyms import Pseudonyms
 from .tally import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.events.events import Events
-    from greenroom.runtime.handles.session import Session
 
     from .exposition import EventCounts, RuntimeCollector
 

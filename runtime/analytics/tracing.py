@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors.messages.calls import Call
 from greenroom.actors.scheduling.operation import CURRENT, acting
 from greenroom.runtime import messages
-from greenroom.storage.errors import ConfigurationError, GreenroomError, ValidationError
+from greenroom.storage.errors import ConfigurationError, GreenroomError
 
 from .pseudonyms import Pseudonyms
 
 try:
     from opentelemetry import trace as otel
-    from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+    from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider
 except ImportError as error:  # pragma: no cover
     raise ConfigurationError(
         "traces need OpenTelemetry, which is not installed: pip install opentelemetry-api"
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from greenroom.actors.scheduling.futures import TellReceipt
     from greenroom.runtime.core import RuntimeCore
 
-__all__ = ["Noted", "Tracing"]
+__all__ = ["Noted", "TracerProvider", "Tracing"]
 
 _SCOPE: Final = "greenroom"
 _PUBLIC: Final = frozenset(getattr(messages, name) for name in messages.__all__)
@@ -56,12 +56,8 @@ class Tracing:
     While tracing is on, it is the first stage of `Delivery`.
     """
 
-    def __init__(self, core: RuntimeCore, provider: otel.TracerProvider | None, pseudonyms: Pseudonyms | None) -> None:
+    def __init__(self, core: RuntimeCore, provider: TracerProvider | None, pseudonyms: Pseudonyms | None) -> None:
         """Use `Runtime.trace`."""
-        if provider is not None and not hasattr(type(provider), "get_tracer"):
-            raise ValidationError(
-                "tracer_provider: a TracerProvider of OpenTelemetry is needed", field="tracer_provider"
-            )
         self._delivery = core.supervisor.delivery
         self._correlation_of: Callable[[str], str | None] = core.hooks.services.correlation_of
         self._tracer = otel.get_tracer(_SCOPE, tracer_provider=provider)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_ERROR_TEXT", "NESTING", "CallContext", "Outcome", "Work", "attempt", "usable"]
 
+_LATE: Final = {"Agent": "greenroom.runtime.model.agent"}
 MAX_RESULT_BYTES: Final = 16 << 20
 MAX_ERROR_TEXT: Final = 1000
 _GRACE: Final = 5.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from greenroom.actors.messages.core import How
 from greenroom.storage.artifacts.model import ArtifactId
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from greenroom.runtime.config.policies import PolicyConfig
 
 __all__ = ["ArtifactOptions", "ConfigKeywords", "VersionOptions"]
+
+_LATE: Final = {"PolicyConfig": "greenroom.runtime.config.policies"}
 
 
 class ConfigKeywords(How, total=False):

@@ -89,6 +89,7 @@ __all__ = [
     "session_id_of",
 ]
 
+_LATE: Final = {"SessionConfig": "greenroom.runtime.config.config"}
 T = TypeVar("T")
 D = TypeVar("D")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCOPE", "Template", "Templates"]
 
+_LATE: Final = {"SessionConfig": "greenroom.runtime.config.config"}
 SCOPE: Final = "templates"
 """The scope that holds the templates as variables, so that they are durable and journaled like everything else."""
 

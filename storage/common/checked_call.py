@@ -3,11 +3,14 @@
 A `checked` method never sees an object of a kind that its signature does not name: no object whose every method raises,
 no subclass of `str` or `dict` with methods of its own. The method itself checks bounds and meaning. Arguments that
 become a message to a session need no such check: messages check their own parts.
+
+No annotation goes unchecked in silence. A name that a module imports for type checkers only stands in the module's
+`_LATE`, with the module that has it, which is imported at the first call. An annotation that cannot be read, or for
+which there is no rule, is a TypeError at the first call.
 """
 
 from __future__ import annotations
 
-import builtins
 import collections.abc
 import functools
 import inspect
@@ -18,6 +21,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final, ParamSpec, TypeVar
 
 from greenroom.storage.errors import ValidationError
@@ -99,32 +103,32 @@ def _applied(rule: _Rule, name: str, value: Any) -> Any:
     return value if rule.plain is None else rule.plain(name, value)
 
 
-class _Anything:
-    """Stands for an annotation that is imported for type checkers only."""
+class _Late(dict[str, Any]):
+    """What a module imports for type checkers only, by the modules that its `_LATE` gives for the names."""
 
-    def __class_getitem__(cls, item: Any) -> type[_Anything]:
-        return cls
-
-
-class _Names(dict[str, Any]):
-    """The names that an annotation may use."""
+    def __init__(self, module: Mapping[str, Any]) -> None:
+        self._modules: Mapping[str, str] = module.get("_LATE", {})
 
     def __missing__(self, name: str) -> Any:
-        return _Anything
+        return getattr(import_module(self._modules[name]), name)
 
 
-def _names_in(module: Mapping[str, Any]) -> _Names:
-    return _Names({**vars(builtins), **vars(collections.abc), **module})
+def _resolved(annotation: Any, module: dict[str, Any]) -> Any:
+    """Return what an annotation in a module stands for. Raises TypeError if a name in it is not known at run time."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, module, _Late(module))
+    except NameError as error:
+        problem = f"{module['__name__']}: {annotation!r} cannot be checked, {error}: import it, or name it in _LATE"
+        raise TypeError(problem) from error
 
 
 def _rules_of(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> dict[str, _Rule]:
     inner = inspect.unwrap(function)
-    names = _names_in(inner.__globals__)
     found: dict[str, _Rule] = {}
     for each in parameters:
-        annotation = each.annotation
-        if isinstance(annotation, str):
-            annotation = eval(annotation, {}, names)
+        annotation = _resolved(each.annotation, inner.__globals__)
         if each.kind is each.VAR_KEYWORD:
             annotations = _options(annotation)
         else:
@@ -136,13 +140,20 @@ def _rules_of(function: Callable[..., Any], parameters: Iterable[inspect.Paramet
 def _options(annotation: Any) -> dict[str, Any]:
     """Return the annotations of the options that `**options: Unpack[…]` stands for."""
     if typing.get_origin(annotation) is not typing.Unpack:
+        if _rule(annotation) is not None:
+            raise TypeError(f"options of any name cannot be checked to be {annotation}")
         return {}
     options = typing.get_args(annotation)[0]
-    return typing.get_type_hints(options, localns=_names_in(vars(sys.modules[options.__module__])))
+    return {
+        name: _resolved(each.__forward_arg__, vars(sys.modules[each.__forward_module__ or options.__module__]))
+        if isinstance(each, typing.ForwardRef)
+        else each
+        for name, each in options.__annotations__.items()
+    }
 
 
 def _rule(annotation: Any) -> _Rule | None:
-    """Return the rule of an annotation; None for one that accepts anything."""
+    """Return the rule of an annotation; None for one that accepts anything. Raises TypeError for one that has none."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _rule(arguments[0])
@@ -161,14 +172,10 @@ def _rule(annotation: Any) -> _Rule | None:
         return _PATH
     if kind is collections.abc.Callable:
         return _Rule("a function", callable)
-    if (
-        not isinstance(kind, type)
-        or kind is object
-        or kind is Any
-        or kind is _Anything
-        or issubclass(kind, (typing.BinaryIO, typing.TextIO))
-    ):
+    if kind is object or kind is Any:
         return None
+    if not isinstance(kind, type) or issubclass(kind, typing.IO):
+        raise TypeError(f"there is no rule for arguments that are to be {annotation!r}")
     if issubclass(kind, Mapping):
         return _mapping(_rule(arguments[1]) if len(arguments) == 2 else None)
     if (issubclass(kind, Iterable) and issubclass(kind, (list, tuple, set, frozenset))) or kind in _LISTS:

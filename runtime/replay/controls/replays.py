@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context, copy_context
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
@@ -30,8 +31,6 @@ from .runner import ReplayStatus, Runner
 from .schedule import ReplaySchedule, Schedules
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.replay.config import ReplayConfig
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Replays"]
 
+_LATE: Final = {"ReplayConfig": "greenroom.runtime.replay.config"}
 MAX_WAITING: Final = 1000
 """Replays that may wait for their turn."""
 RETRY: Final = 1.0
