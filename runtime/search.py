@@ -29,6 +29,7 @@ from greenroom.storage.errors import (
     OperationTimeout,
     ResourceLimitExceeded,
     SchemaTooNew,
+    StorageError,
     ValidationError,
 )
 from greenroom.storage.search.index import MAX_SCOPES, IndexFile, artifact_scope, kind_scope, session_scope
@@ -146,17 +147,18 @@ class Search:
         mark = _mark(terms, wanted, session_id, query)
         begin, upto = _place_of(cursor, mark)
         with core.span("search", session_id=session_id):
-            file = self.indexer.catch_up(wait)
-            if file is None:
-                raise OperationTimeout(
-                    f"what was written before this search was not indexed within {wait:g} seconds; indexing goes on "
-                    "in the background: search again, or give it a longer timeout",
-                    timeout=wait,
-                    started=True,
-                )
-            upto = file.newest_place() if upto is None else upto
-            reach = self._reach(principal, session_id, query)
-            found = self._found(file, terms, wanted, upto, reach)
+
+            def look() -> tuple[int, list[Found]]:
+                newest = file.newest_place() if upto is None else upto
+                return newest, self._found(file, terms, wanted, newest, self._reach(principal, session_id, query))
+
+            file = self._index_of_now(wait)
+            try:
+                newest, found = look()
+            except StorageError as error:
+                self.indexer.replace(file, error)
+                file = self._index_of_now(wait)
+                newest, found = look()
             hits: list[SearchHit] = []
             at = begin
             while at < len(found) and len(hits) < limit:
@@ -164,8 +166,19 @@ class Search:
                 hits += [hit] if hit is not None else []
                 at += 1
         more = at < len(found)
-        following = base64.urlsafe_b64encode(pack_value([mark, at, upto])).decode() if more else None
+        following = base64.urlsafe_b64encode(pack_value([mark, at, newest])).decode() if more else None
         return Page(tuple(hits), len(found), begin, limit, has_more=more, next_cursor=following)
+
+    def _index_of_now(self, wait: float) -> IndexFile:
+        file = self.indexer.catch_up(wait)
+        if file is None:
+            raise OperationTimeout(
+                f"what was written before this search was not indexed within {wait:g} seconds; indexing goes on "
+                "in the background: search again, or give it a longer timeout",
+                timeout=wait,
+                started=True,
+            )
+        return file
 
     # -- where to search
 

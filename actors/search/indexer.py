@@ -9,7 +9,6 @@ the sessions on both sides, once, when the index is opened.
 from __future__ import annotations
 
 import contextlib
-import heapq
 import sqlite3
 import threading
 import time
@@ -20,7 +19,7 @@ from typing import Final
 
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.catalog.model import STATUSES
-from greenroom.storage.codec.keys import INDEX_UPDATED, after_prefix, second_of
+from greenroom.storage.codec.keys import INDEX_UPDATED, after_prefix
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.forking import abandon_in_children, runtime_closed
 from greenroom.storage.content.staging import staged_sessions
@@ -28,7 +27,15 @@ from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, StorageError
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED, TURN_EVENTS, sequences_of
-from greenroom.storage.search.index import FollowedSession, IndexFile, index_path
+from greenroom.storage.search.index import (
+    FollowedSession,
+    IndexFile,
+    index_path,
+    is_damage,
+    remove_index,
+    storage_error,
+)
+from greenroom.storage.search.model import Document
 
 from .check import compare_index
 from .texts import artifact_document, name_document, turn_documents
@@ -43,6 +50,10 @@ _FIRST_SLACK: Final = 3600
 """The same for the first look of a process: a power failure may have taken events that were indexed."""
 _PAGE: Final = 500
 """How many texts, or sessions, are written together."""
+_WEIGHT: Final = 20
+"""For how many turns an artifact counts: its text may take a tenth of a second."""
+_BATCH: Final = 20_000
+"""How many sessions are listed at once."""
 _MOST_WRONG: Final = 100
 """How many faults are listed."""
 _MOST_TOLD: Final = 100_000
@@ -67,6 +78,7 @@ class Indexer:
         self._file: IndexFile | None = None
         self._told: dict[bytes, None] = {}
         self._compared = False
+        self._is_copied = False
         self._slack = _FIRST_SLACK
         self._done = -1
         """The moment of the store up to which everything is indexed."""
@@ -100,18 +112,15 @@ class Indexer:
         try:
             if self._ending:
                 raise runtime_closed()
-            if self._file is None:
-                self._open()
-            assert self._file is not None
-            if not self._is_current(moment):
-                try:
-                    if not self._look(self._file, deadline):
-                        return None
-                except sqlite3.DatabaseError as error:
-                    raise StorageError(
-                        f"the search index cannot be used ({error}): greenroom verify --repair makes it anew"
-                    ) from error
-            return self._file
+            file = self._file or self._open()
+            if self._is_current(moment):
+                return file
+            try:
+                whole = self._look(file, deadline)
+            except (sqlite3.Error, StorageError) as error:
+                file = self._begin_anew(error)
+                whole = self._look(file, deadline)
+            return file if whole else None
         finally:
             self._lock.release()
 
@@ -121,13 +130,14 @@ class Indexer:
         with self._lock:
             if self._ending or self._read_only:
                 return
-            if self._file is None:
-                if not index_path(self._folder).exists():
-                    return
-                self._open()
-            assert self._file is not None
-            self._look(self._file, float("inf"))
-            self._file.purge()
+            if self._file is None and not index_path(self._folder).exists():
+                return
+            try:
+                file = self._file or self._open()
+                self._look(file, float("inf"))
+                file.purge()
+            except (sqlite3.Error, StorageError) as error:
+                self._begin_anew(error)
 
     def verify(self) -> list[str] | None:
         """Compare the index with the store, and return what is wrong; None if there is no index. Everything else that
@@ -135,11 +145,8 @@ class Indexer:
         with self._lock:
             if self._ending or self._read_only or not index_path(self._folder).exists():
                 return None
-            if self._file is None:
-                self._open()
-            file = self._file
-            assert file is not None
             try:
+                file = self._file or self._open()
                 self._look(file, float("inf"))
                 wrong = compare_index(self._store, file, lambda session: self._follow(file, session, float("inf")))
                 return list(islice(wrong, _MOST_WRONG))
@@ -147,14 +154,15 @@ class Indexer:
                 return [str(error)]
 
     def rebuild(self) -> None:
-        """Drop the index; the next `catch_up` makes it anew."""
+        """Drop the index; the next `catch_up` makes it anew. Raises StorageError."""
         with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-            for each in self._folder.glob(f"{index_path(self._folder).name}*"):
-                each.unlink(missing_ok=True)
-            self._compared, self._done = False, -1
+            self._drop()
+
+    def replace(self, file: IndexFile, error: StorageError) -> None:
+        """Begin anew if this index is damaged, as somebody has seen who searched in it; else raise the error."""
+        with self._lock:
+            if self._file is file:
+                self._begin_anew(error)
 
     def begin_to_close(self) -> None:
         self._ending = True
@@ -177,13 +185,32 @@ class Indexer:
 
     # -- the holder of the lock
 
-    def _open(self) -> None:
+    def _begin_anew(self, error: sqlite3.Error | StorageError) -> IndexFile:
+        """Make a damaged index anew. Any other error is raised."""
         path = index_path(self._folder)
-        if self._read_only:
+        if not is_damage(error):
+            raise storage_error(error, path) from error
+        logger.warning("the search index is damaged (%s): it is made anew", error)
+        self._is_copied = True  # the writer's is the damaged one
+        self._drop()
+        return self._open()
+
+    def _drop(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        remove_index(index_path(self._folder))
+        self._compared, self._done = False, -1
+
+    def _open(self) -> IndexFile:
+        path = index_path(self._folder)
+        if self._read_only and not self._is_copied:
+            self._is_copied = True
             _copy(index_path(self._store.engine.path), path)
         self._file = IndexFile(path)
         if not self._read_only:
             self._store.on_sessions = self._take
+        return self._file
 
     def _take(self, sessions: list[bytes]) -> None:
         """Note which sessions were created or deleted. Called by the writer."""
@@ -202,27 +229,22 @@ class Indexer:
                 self._since(file, 0)  # the store is an older one than the index has seen
             for session in self._compare(file):
                 self._told[session] = None
-        told = list(self._told)
-        hidden = staged_sessions(engine)
-        for session in told:
+        for session in list(self._told):
             self._told.pop(session, None)  # before it is read: the writer may tell of it again meanwhile
             if not self._follow(file, session, deadline):
                 self._told[session] = None
                 return False
         since = max(0, file.fact("since") - self._slack)
-        end = self._newest_second() + 1
-        for second, session in self._recent(since, end):
-            if session in hidden:
-                continue
+        for second, session in self._recent(since):
             if time.monotonic() > deadline or self._ending or not self._follow(file, session, deadline):
                 return False
             if second > since:
                 since = second
                 if not second % 64:  # not after each: that would be a write for each second there ever was
                     self._since(file, second)
-        if end - 1 > file.fact("since") or moment > file.fact("moment"):
+        if since > file.fact("since") or moment > file.fact("moment"):
             with file.change():
-                file.set_fact("since", max(0, end - 1))
+                file.set_fact("since", max(since, file.fact("since")))
                 file.set_fact("moment", moment)
         self._slack = _SLACK
         self._done = moment
@@ -248,23 +270,31 @@ class Indexer:
             else:
                 mine, yours = next(there, None), next(known, None)
 
-    def _newest_second(self) -> int:
-        found = (self._store.engine.last(CF.INDEX, INDEX_UPDATED + bytes([status])) for status in range(len(STATUSES)))
-        return max((second_of(last[0]) for last in found if last is not None), default=0)
+    def _recent(self, begin: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (second of its last event, session) of the sessions from a second on, in this order.
 
-    def _recent(self, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
-        """Yield (second of its last event, session) of the sessions between two seconds, in this order."""
-
-        def listed(status: int) -> Iterator[tuple[int, bytes]]:
-            prefix = INDEX_UPDATED + bytes([status])
-            first, last = prefix + begin.to_bytes(4, "big"), prefix + end.to_bytes(4, "big")
-            for key, _ in self._store.engine.pages(CF.INDEX, first, min(last, after_prefix(prefix))):
-                yield second_of(key), key[6:]
-
-        return heapq.merge(*map(listed, range(len(STATUSES))))
+        Each batch is of one moment, or a session that changes while it is listed might be passed over: to the listing
+        it goes away in one place and comes back in another, at a later second or under another status.
+        """
+        engine = self._store.engine
+        prefixes = [INDEX_UPDATED + bytes([status]) for status in range(len(STATUSES))]
+        size = len(prefixes[0])
+        after: bytes | None = begin.to_bytes(4, "big")
+        while after is not None:
+            ranges = [(prefix + after, after_prefix(prefix)) for prefix in prefixes]
+            found = engine.scan_keys(CF.INDEX, ranges, limit=_BATCH)
+            last = min((keys[-1][size:] for keys in found if len(keys) == _BATCH), default=None)
+            hidden = staged_sessions(engine)
+            for place in sorted(key[size:] for keys in found for key in keys):
+                if last is not None and place > last:
+                    break
+                if place[4:] not in hidden:
+                    yield int.from_bytes(place[:4], "big"), place[4:]
+            after = last + b"\0" if last is not None else None
 
     def _follow(self, file: IndexFile, session: bytes, deadline: float) -> bool:
-        """Index what is new in a session. Return whether all of it was."""
+        """Index what is new in a session, up to its last event now: of what is added meanwhile there may be no end.
+        Return whether all of it was."""
         journal = self._store.journal
         try:
             last = journal.last(session) if self._store.catalog.is_there(session) else None
@@ -284,6 +314,8 @@ class Indexer:
         position = known.position if known is not None else 0
         mark = known.mark if known is not None else 0
         for sequence, stored in journal.readable(session, position):
+            if sequence > last[0]:
+                break
             pending.take(sequence, stored)
             position, mark = sequence, stored.time
             if len(pending) >= _PAGE:
@@ -305,26 +337,28 @@ class Indexer:
             return journal.stored(session, known.position).time == known.mark
         return False
 
-    def _write(
-        self, file: IndexFile, session: bytes, pending: _Pending, position: int, mark: int
-    ) -> FollowedSession | None:
+    def _write(self, file: IndexFile, session: bytes, pending: _Pending, position: int, mark: int) -> FollowedSession:
         """Index what events have changed, and note how far the session was read."""
-        store = self._store
-        try:
-            documents = list(turn_documents(store, session, pending.turns))
-            documents += [artifact_document(store, session, each) for each in sorted(pending.artifacts)]
-            if pending.named:
-                documents.append(name_document(store, session))
-        except SessionNotFound:
-            documents, mark = [], 0  # deleted meanwhile, of which the writer tells
         with file.change():
             known = file.follow(session, position, mark)
-            for document in documents:
-                if document.title or document.body:
-                    file.put(known.id, document)
-                else:
-                    file.remove(known.id, document.kind, document.number)
+            try:
+                for document in self._changed(session, pending):  # one by one: together they may be large
+                    if document.title or document.body:
+                        file.put(known.id, document)
+                    else:
+                        file.remove(known.id, document.kind, document.number)
+            except SessionNotFound:
+                known = file.follow(session, position, 0)  # deleted meanwhile, of which the writer tells
         return known
+
+    def _changed(self, session: bytes, pending: _Pending) -> Iterator[Document]:
+        """Yield the texts that events have changed."""
+        store = self._store
+        yield from turn_documents(store, session, pending.turns)
+        for each in sorted(pending.artifacts):
+            yield artifact_document(store, session, each)
+        if pending.named:
+            yield name_document(store, session)
 
 
 class _Pending:
@@ -336,7 +370,7 @@ class _Pending:
         self.named = False
 
     def __len__(self) -> int:
-        return len(self.turns) + len(self.artifacts)
+        return len(self.turns) + _WEIGHT * len(self.artifacts)
 
     def take(self, sequence: int, stored: StoredEvent) -> None:
         type_, data = stored.type, stored.data

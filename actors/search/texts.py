@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from greenroom.actors.messages.conversation import Turn
@@ -18,6 +19,8 @@ __all__ = ["MAX_INDEXED", "artifact_document", "artifact_text", "name_document",
 
 MAX_INDEXED: Final = 1 << 20
 """How many bytes of an artifact, or characters of a turn, are indexed."""
+_TOGETHER: Final = 50
+"""How many turns are in memory at once: each may be long."""
 _MESSAGE: Final = KINDS.index("message")
 _ARTIFACT: Final = KINDS.index("artifact")
 _NAME: Final = KINDS.index("name")
@@ -40,8 +43,14 @@ _TEXT_TYPES: Final = frozenset(
 
 def turn_documents(store: ArtifactStore, session: bytes, turns: Iterable[int]) -> Iterator[Document]:
     """Yield the texts of turns as they are now; empty ones for turns that are retracted or damaged."""
+    rest = iter(sorted(turns))
+    while some := list(islice(rest, _TOGETHER)):
+        yield from _turn_documents(store, session, some)
+
+
+def _turn_documents(store: ArtifactStore, session: bytes, turns: Iterable[int]) -> Iterator[Document]:
     heads: dict[int, int] = {}
-    for turn in sorted(turns):
+    for turn in turns:
         head = turn_head(store.engine, session, turn)
         if head is None:
             yield Document(_MESSAGE, turn, 0, "", "")

@@ -26,8 +26,11 @@ __all__ = [
     "IndexFile",
     "artifact_scope",
     "index_path",
+    "is_damage",
     "kind_scope",
+    "remove_index",
     "session_scope",
+    "storage_error",
 ]
 
 VERSION: Final = 1
@@ -62,6 +65,24 @@ def index_path(store: Path) -> Path:
     return store / _NAME
 
 
+def remove_index(path: Path) -> None:
+    """Remove the file of an index, and those beside it. Raises StorageError."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        try:
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"the search index {path.name + suffix} cannot be removed ({error.strerror}): remove it by hand",
+                path=str(path),
+            ) from error
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return whether an error says that the file is damaged, and not, for example, that the disk is full."""
+    cause = error if isinstance(error, sqlite3.Error) else error.__cause__
+    return type(cause) is sqlite3.DatabaseError or "no such" in str(cause)
+
+
 def session_scope(session: int) -> str:
     return f"s{session}"
 
@@ -85,16 +106,16 @@ class IndexFile:
             self._open()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise _storage_error(error, path) from error
+                raise storage_error(error, path) from error
             self.close()
-            self._remove()
+            remove_index(path)
             self._open()
 
     def _open(self) -> None:
         self._writer = self._connection()
         if self._writer.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             self._writer.close()
-            self._remove()
+            remove_index(self.path)
             self._writer = self._connection()
             self._writer.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
         self._reader = self._connection()
@@ -104,10 +125,6 @@ class IndexFile:
         for setting in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON", "cache_size = -8192"):
             connection.execute(f"PRAGMA {setting}")
         return connection
-
-    def _remove(self) -> None:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     def close(self) -> None:
         for connection in (getattr(self, "_reader", None), getattr(self, "_writer", None)):
@@ -134,7 +151,7 @@ class IndexFile:
                 raise
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
-            raise _storage_error(error, self.path) from error
+            raise storage_error(error, self.path) from error
 
     def fact(self, name: str) -> int:
         """Return a number that the file has under this name; 0 if it has none."""
@@ -239,13 +256,21 @@ class IndexFile:
             with self._reading:  # what a reader still sees cannot leave the log
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
-            raise _storage_error(error, self.path) from error
+            raise storage_error(error, self.path) from error
 
     # -- searching
 
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            with self._reading:
+                yield
+        except sqlite3.Error as error:
+            raise storage_error(error, self.path) from error
+
     def scopes(self, sessions: Iterable[bytes]) -> dict[bytes, int]:
-        """Return the ids of those of these sessions that are in the index."""
-        with self._reading:
+        """Return the ids of those of these sessions that are in the index. Raises StorageError."""
+        with self._asking():
             found = (
                 self._reader.execute("SELECT session, id FROM sessions WHERE session = ?", (session,)).fetchone()
                 for session in sessions
@@ -253,8 +278,8 @@ class IndexFile:
             return {row[0]: row[1] for row in found if row is not None}
 
     def newest_place(self) -> int:
-        """Return the place of the newest text."""
-        with self._reading:
+        """Return the place of the newest text. Raises StorageError."""
+        with self._asking():
             found = self._reader.execute("SELECT max(id) FROM documents").fetchone()
         return found[0] or 0
 
@@ -272,11 +297,8 @@ class IndexFile:
         """
         wanted = " AND ".join(f"{{title body}} : {term.expression()}" for term in terms)
         within = "".join(f" AND scope : ({' OR '.join(scope)})" for scope in scopes)
-        try:
-            with self._reading:
-                rows = self._candidates(f"({wanted}){within}", upto, accept)
-        except sqlite3.Error as error:
-            raise _storage_error(error, self.path) from error
+        with self._asking():
+            rows = self._candidates(f"({wanted}){within}", upto, accept)
         found = [
             Found(place, session, kind, number, version, _score(terms, length, title, body))
             for place, session, kind, number, version, length, title, body in rows
@@ -323,7 +345,10 @@ def _score(terms: Sequence[Term], length: int, title: str, body: str) -> float:
     return round(score / len(terms), 6)
 
 
-def _storage_error(error: sqlite3.Error, path: Path) -> StorageError:
+def storage_error(error: sqlite3.Error | StorageError, path: Path) -> StorageError:
+    """Return what tells of an error of SQLite."""
+    if isinstance(error, StorageError):
+        return error
     text = str(error)
     if "full" in text:
         return StorageFull(f"the search index {path.name} cannot be written: the disk is full; free some space")
