@@ -28,6 +28,7 @@ from greenroom.storage.errors import (
     IntegrityError,
     OperationTimeout,
     ResourceLimitExceeded,
+    RuntimeClosed,
     SchemaTooNew,
     StorageError,
     ValidationError,
@@ -97,6 +98,8 @@ class Search:
     def _index(self) -> None:
         try:
             self.indexer.catch_up(_SLICE)
+        except RuntimeClosed:
+            pass  # the next search indexes the rest
         except GreenroomError as error:
             logger.warning("the search index is not up to date: %s", error)
         finally:

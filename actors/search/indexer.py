@@ -223,7 +223,7 @@ class Indexer:
         """Index what there is. Return whether all of it was."""
         engine = self._store.engine
         moment = engine.moment()
-        if not self._compared:
+        if not self._compared or self._read_only:  # nobody tells a reader
             self._compared = True
             if moment < file.fact("moment"):
                 self._since(file, 0)  # the store is an older one than the index has seen
