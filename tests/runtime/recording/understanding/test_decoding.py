@@ -285,7 +285,7 @@ BODIES = st.one_of(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(
     st.sampled_from(URLS),
     BODIES,

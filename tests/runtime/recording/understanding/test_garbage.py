@@ -37,7 +37,7 @@ def calls_of(session: Session) -> list[Any]:
     return [(event.type, event.data["name"], event.data.get("thread"), event.data.get("main")) for event in found]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(CROSSINGS, max_size=6))
 def test_garbage_that_was_recorded_leaves_a_sound_session(rt: Runtime, crossings: list[Any]) -> None:
     s = rt.create_session()
@@ -63,7 +63,7 @@ def test_garbage_that_was_recorded_leaves_a_sound_session(rt: Runtime, crossings
     assert rt.replay(s.id).identical
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.lists(MESSAGES, max_size=6), MESSAGES), max_size=8), st.lists(st.booleans(), max_size=8))
 def test_whatever_the_conversations_a_stop_in_between_changes_nothing(
     rt: Runtime, calls: list[tuple[list[dict[str, Any]], dict[str, Any]]], stops: list[bool]
