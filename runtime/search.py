@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -148,11 +149,11 @@ class Search:
         principal = core.security.principal()
         wait = core.config.ask_timeout if timeout is None else as_seconds("timeout", timeout)
         mark = _mark(terms, wanted, session_id, query)
-        begin, upto = _place_of(cursor, mark)
+        begin, place = _place_of(cursor, mark)
         with core.span("search", session_id=session_id):
 
             def look() -> tuple[int, list[Found]]:
-                newest = file.newest_place() if upto is None else upto
+                newest = file.newest_place() if place is None else file.sealed(*place)
                 return newest, self._found(file, terms, wanted, newest, self._reach(principal, session_id, query))
 
             file = self._index_of_now(wait)
@@ -169,7 +170,10 @@ class Search:
                 hits += [hit] if hit is not None else []
                 at += 1
         more = at < len(found)
-        following = base64.urlsafe_b64encode(pack_value([mark, at, newest])).decode() if more else None
+        following = None
+        if more:
+            nonce = os.urandom(8)
+            following = base64.urlsafe_b64encode(pack_value([mark, at, file.sealed(newest, nonce), nonce])).decode()
         return Page(tuple(hits), len(found), begin, limit, has_more=more, next_cursor=following)
 
     def _index_of_now(self, wait: float) -> IndexFile:
@@ -333,15 +337,19 @@ def _mark(terms: Sequence[Term], kinds: Sequence[str], session_id: str | None, q
     return blake3(pack_value(told)).digest(8)
 
 
-def _place_of(cursor: str | None, mark: bytes) -> tuple[int, int | None]:
-    """Return (hits to pass over, newest place to look at) of a cursor. Raises ValidationError."""
+def _place_of(cursor: str | None, mark: bytes) -> tuple[int, tuple[int, bytes] | None]:
+    """Return (hits to pass over, newest place to look at, sealed) of a cursor. Raises ValidationError."""
     if cursor is None:
         return 0, None
     try:
-        marked, at, upto = unpack_value(base64.urlsafe_b64decode(as_text("cursor", cursor, 1024).encode()))
+        marked, at, upto, nonce = unpack_value(base64.urlsafe_b64decode(as_text("cursor", cursor, 1024).encode()))
     except (GreenroomError, binascii.Error, ValueError, TypeError, UnicodeError):
         raise ValidationError("cursor: this is no cursor: give the next_cursor of a page", field="cursor") from None
-    if marked != mark or type(at) is not int or type(upto) is not int or at < 0:
+    if marked != mark or type(nonce) is not bytes or not (_is_place(at) and _is_place(upto)):
         raise ValidationError("cursor: it is of another search: only the limit may differ from page to page",
                               field="cursor")  # fmt: skip
-    return at, upto
+    return at, (upto, nonce)
+
+
+def _is_place(number: Any) -> bool:
+    return type(number) is int and 0 <= number < 1 << 63

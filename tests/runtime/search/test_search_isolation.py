@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import pytest
 
 from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import AccessDenied, Runtime, Session
+from greenroom.storage.codec.records import unpack_value
 
 
 @pytest.fixture
@@ -94,3 +96,19 @@ def test_a_large_family_is_searched_like_a_small_one(rt: Runtime) -> None:
     with acting(principal=mine.id):
         page = rt.search("secret", kinds="artifact", limit=1000)
         assert {hit.name for hit in page} == {"mine.txt", "shown.txt"}
+
+
+def test_a_cursor_tells_nothing_of_others(rt: Runtime) -> None:
+    mine, other = session(rt, "mine"), session(rt, "other")
+    cursors = []
+    for _ in range(2):
+        with acting(principal=mine.id):
+            page = rt.search("secret", limit=2)
+            assert page.next_cursor is not None
+            assert len(rt.search("secret", limit=2, cursor=page.next_cursor)) == 1
+            _, at, place, _ = unpack_value(base64.urlsafe_b64decode(page.next_cursor))
+        cursors.append(place)
+        assert at == 2
+        assert place > 1 << 32  # by chance smaller once in 2³¹ times
+    assert cursors[0] != cursors[1]  # although nothing has changed
+    assert rt.search("secret", session=other).total == 3
