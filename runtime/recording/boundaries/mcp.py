@@ -1,9 +1,10 @@
-"""The boundary of MCP client sessions (package `mcp`, 2.x): their requests to a server, whatever the transport.
+"""The boundary of MCP client sessions (package `mcp`): their requests to a server, whatever the transport.
 
 A session hands each request to a dispatcher, as a method and JSON. That is where requests are recorded and answered, so
 what a session does with an answer (checking, paging, caching) is the same in a replay. What the server sends meanwhile
 (progress, log messages, other notifications, requests of its own such as sampling) is recorded with the request that
-waits, and is delivered at the same moment in a replay. `mcp_transports` keeps connections closed in a replay.
+waits, and is delivered at the same moment in a replay. `mcp_transports` keeps connections closed in a replay;
+`mcp_older` gives the sessions of 1.x a dispatcher.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ from greenroom.runtime.recording.tape.reels import Pending, Reel, active, inside
 from greenroom.storage.common.logs import logger_of
 
 from .cancelled import until_cancelled
+from .mcp_older import patch_older
 from .mcp_transports import label_of, patch_transport, permit_live, sessions_are_known
 
 __all__ = ["patch"]
@@ -43,7 +46,10 @@ def patch(module: ModuleType) -> None:
     """Record the client sessions, or the transport, of a module of `mcp`. Patching again does nothing."""
     match module.__name__:
         case "mcp.client.session":
-            if sessions_are_known() and not isinstance(module.ClientSession.__dict__.get(_BOUND), property):
+            if find_spec("mcp.shared.dispatcher") is None:
+                if sessions_are_known():
+                    patch_older(module.ClientSession, _RecordedDispatcher)
+            elif not isinstance(module.ClientSession.__dict__.get(_BOUND), property):
                 module.ClientSession._dispatcher = property(_dispatcher_of, _set_dispatcher)
         case "mcp.client.subscriptions":
             if not hasattr(module.Subscription.__anext__, "__wrapped__"):
@@ -211,8 +217,12 @@ class _RecordedDispatcher:
     # -- what the server sends
 
     async def run(self, on_request: Any, on_notify: Any, intercept: Any = None, **more: Any) -> None:
+        self.listen(on_request, on_notify, intercept)
+        await self._inner.run(self.requested, self.notified, self._heard, **more)
+
+    def listen(self, on_request: Any, on_notify: Any, intercept: Any = None) -> None:
+        """Take the methods of the session that get what the server sends."""
         self._on_request, self._on_notify, self._intercept = on_request, on_notify, intercept
-        await self._inner.run(self._requested, self._notified, self._heard, **more)
 
     def _heard(self, method: str, params: Any) -> bool:
         """Tell the session of a notification at once, and return whether it has consumed it."""
@@ -228,16 +238,16 @@ class _RecordedDispatcher:
             self._arrived("notification", method, params)
         return consumed
 
-    async def _notified(self, context: Any, method: str, params: Any) -> None:
+    async def notified(self, context: Any, method: str, params: Any) -> None:
         self._arrived("notification", method, params)
         if self._on_notify is not None:
-            with self._scope():
+            with self.scope():
                 await self._on_notify(context, method, params)
 
-    async def _requested(self, context: Any, method: str, params: Any) -> Any:
+    async def requested(self, context: Any, method: str, params: Any) -> Any:
         self._arrived("request", method, params)
         assert self._on_request is not None, "the session runs its dispatcher with a handler"
-        with self._scope():
+        with self.scope():
             return await self._on_request(context, method, params)
 
     def _arrived(self, kind: str, method: str, params: Any) -> None:
@@ -248,7 +258,7 @@ class _RecordedDispatcher:
         else:
             self._unclaimed.append(arrival)
 
-    def _scope(self) -> AbstractContextManager[None]:
+    def scope(self) -> AbstractContextManager[None]:
         """Return the context for a callback of the program: the reel of the request that waits. A transport delivers
         messages from tasks of its own, which are inside the boundary."""
         return playing(self._waiting[-1].reel) if self._waiting else nullcontext()

@@ -10,7 +10,8 @@ import sys
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib.util import find_spec
+from functools import cache
+from importlib.metadata import version
 from pathlib import PurePath
 from types import ModuleType
 from typing import Any, Final
@@ -25,6 +26,7 @@ __all__ = ["label_of", "patch_transport", "permit_live", "sessions_are_known"]
 
 Open = Callable[[], AbstractAsyncContextManager[Any]]
 
+_OLDEST: Final = (1, 9)
 _VARIABLES: Final = "GREENROOM_RECORDING"
 """What the names of variables begin with that have a process recorded."""
 _labels: dict[int, str] = {}
@@ -62,15 +64,17 @@ def patch_transport(module: ModuleType) -> None:
             _replace(factory, transport, label)
 
 
+@cache
 def sessions_are_known() -> bool:
-    """Return whether the sessions of this version of `mcp` hand their requests to a dispatcher, as they do from 2.0."""
-    return find_spec("mcp.shared.dispatcher") is not None
+    """Return whether the sessions of this version of `mcp` are recorded: from 1.9."""
+    major, minor = version("mcp").split(".")[:2]
+    return (int(major), int(minor)) >= _OLDEST
 
 
 def _require_known(*, in_replay: bool) -> None:
     if sessions_are_known():
         return
-    told = "requests of MCP sessions are recorded with the package mcp from 2.3, and this one is older: upgrade it"
+    told = "requests of MCP sessions are recorded with the package mcp from 1.9, and this one is older: upgrade it"
     if in_replay:
         raise ReplayError(f"{told}, and record anew; no server is called in a replay")
     warnings.warn(f"{told}. The program goes on, and cannot be replayed", RuntimeWarning, stacklevel=2)

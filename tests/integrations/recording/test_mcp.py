@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import socket
-import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import pytest
 
 pytest.importorskip("mcp.client.subscriptions")
@@ -24,102 +18,14 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.mcpserver import MCPServer
 
-from greenroom.runtime.recording.boundaries.install import install
-from greenroom.runtime.recording.tape.model import Asked, Crossing, Reads, Tape
 from greenroom.runtime.recording.tape.player import Player
-from greenroom.runtime.recording.tape.recorder import Recorder
-from greenroom.runtime.recording.tape.reels import Reel, playing
 from greenroom.storage.errors import ReplayError
 
+from .mcp_runs import Fork, Program, free_port, listening, record, replay, run, stdio
+
 SERVERS = Path(__file__).with_name("mcp_servers.py")
-Program = Callable[[Any, list[Any]], Awaitable[None]]
-
-
-class Taped:
-    def __init__(self) -> None:
-        self.tape = Tape()
-
-    def crossing(self, crossing: Crossing) -> None:
-        for name in ("input", "outcome"):
-            packed = msgpack.packb(getattr(crossing, name))
-            setattr(crossing, name, msgpack.unpackb(packed, strict_map_key=False))
-        self.tape.crossings.append(crossing)
-
-    def reads(self, reads: Reads) -> None:
-        self.tape.reads.append(reads)
-
-    def close(self) -> None:
-        """Nothing is on the way."""
-
-
-@pytest.fixture(autouse=True)
-def boundaries() -> None:
-    install()
-
-
-def run(program: Program, server: Any, reel: Any) -> list[Any]:
-    log: list[Any] = []
-    with playing(reel):
-        asyncio.run(asyncio.wait_for(_awaited(program(server, log)), 60))
-    return log
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
-
-
-def record(program: Program, server: Any) -> tuple[list[Any], Tape]:
-    sink = Taped()
-    recorder = Recorder(sink)
-    log = run(program, server, recorder)
-    recorder.close()
-    assert recorder.failure is None
-    return log, sink.tape
-
-
-def replay(program: Program, server: Any, tape: Tape) -> list[Any]:
-    player = Player(tape)
-    log = run(program, server, player)
-    player.end()
-    assert player.report.is_exact, player.report.to_dict()
-    return log
-
-
-def stdio(path: Path = SERVERS) -> Any:
-    """Return how to open a server that is started as a process."""
-    return lambda: stdio_client(StdioServerParameters(command=sys.executable, args=[str(path)]), errlog=_nowhere())
-
-
-def _nowhere() -> Any:
-    return open(os.devnull, "w", encoding="utf-8")
-
-
 GONE = stdio(Path("/nowhere") / SERVERS.name)
 """The same program, where there is none: whoever starts it gets nothing."""
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@contextlib.contextmanager
-def listening(*more: str) -> Iterator[int]:
-    """Run the server at a port."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, str(SERVERS), str(port), *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            assert process.poll() is None, "the server has ended"
-        yield port
-    finally:
-        process.kill()
-        process.wait()
 
 
 async def everything(open_server: Any, log: list[Any]) -> None:
@@ -198,21 +104,21 @@ PROGRAMS = [everything, asked, low_level, subscribed]
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_a_server_that_is_a_process_is_not_started_in_a_replay(program: Program) -> None:
-    log, tape = record(program, stdio())
+    log, tape = record(program, stdio(SERVERS))
     assert {each.kind for each in tape.crossings} == {"mcp"}
     assert replay(program, GONE, tape) == log
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_a_server_behind_http_is_not_called_in_a_replay(program: Program) -> None:
-    with listening() as port:
+    with listening(SERVERS) as port:
         log, tape = record(program, lambda: streamable_http_client(f"http://127.0.0.1:{port}/mcp"))
     assert {each.kind for each in tape.crossings} == {"mcp"}, "HTTP below MCP is not recorded besides"
     assert replay(program, lambda: streamable_http_client(f"http://127.0.0.1:{free_port()}/mcp"), tape) == log
 
 
 def test_a_server_behind_sse_is_not_called_in_a_replay() -> None:
-    with listening("sse") as port:
+    with listening(SERVERS, "sse") as port:
         log, tape = record(low_level, lambda: sse_client(f"http://127.0.0.1:{port}/sse"))
     assert {each.kind for each in tape.crossings} == {"mcp"}
     assert replay(low_level, lambda: sse_client(f"http://127.0.0.1:{free_port()}/sse"), tape) == log
@@ -244,7 +150,7 @@ def test_a_server_in_the_program_does_nothing_in_a_replay() -> None:
 
 
 def test_calls_of_tools_are_named_after_server_and_tool() -> None:
-    _, tape = record(low_level, stdio())
+    _, tape = record(low_level, stdio(SERVERS))
     call = next(each for each in tape.crossings if each.name == "desk/order")
     assert call.input["arguments"] == {"number": 1}
     assert call.input["server"] == "desk"
@@ -271,7 +177,7 @@ def test_a_server_that_cannot_be_started_fails_as_it_did() -> None:
 
 
 def test_a_call_that_was_not_recorded_starts_no_server(tmp_path: Path) -> None:
-    _, tape = record(low_level, stdio())
+    _, tape = record(low_level, stdio(SERVERS))
     started = tmp_path / "started"
     spy = tmp_path / SERVERS.name
     spy.write_text(f"open({str(started)!r}, 'w').close()\n")
@@ -286,26 +192,6 @@ def test_a_call_that_was_not_recorded_starts_no_server(tmp_path: Path) -> None:
     assert not started.exists()
 
 
-class Fork(Reel):
-    """Answers the first calls from a tape, and lets the others go live, as a fork does."""
-
-    def __init__(self, tape: Tape, first: int) -> None:
-        self.player = Player(tape)
-        self.recorder = Recorder(Taped())
-        self.left = first
-        self.live: list[str] = []
-
-    def begin(self, asked: Asked) -> Any:
-        self.left -= 1
-        if self.left >= 0:
-            return self.player.begin(asked)
-        self.live.append(asked.name)
-        return self.recorder.begin(asked)
-
-    def read(self, *args: Any) -> Any:
-        return self.recorder.read(*args)
-
-
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_a_fork_opens_the_connection_when_it_goes_live(first: int) -> None:
     async def program(open_server: Any, log: list[Any]) -> None:
@@ -315,8 +201,8 @@ def test_a_fork_opens_the_connection_when_it_goes_live(first: int) -> None:
                 answer = await session.call_tool("order", {"number": number})
                 log.append(answer.content[0].text.split())
 
-    with listening() as port:
-        for server in (stdio(), lambda: streamable_http_client(f"http://127.0.0.1:{port}/mcp")):
+    with listening(SERVERS) as port:
+        for server in (stdio(SERVERS), lambda: streamable_http_client(f"http://127.0.0.1:{port}/mcp")):
             log, tape = record(program, server)
             fork = Fork(tape, first)
             forked = run(program, server, fork)
