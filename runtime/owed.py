@@ -22,32 +22,45 @@ _PATIENCE: Final = 10.0
 """Seconds that a reader waits for work that another thread does, before it reads without."""
 
 
+class _Turn:
+    """What the works of one session take turns by."""
+
+    __slots__ = ("is_taken", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.is_taken = False
+
+
 class _Work:
     """Work for one session, done once, in the context of whoever left it."""
 
-    __slots__ = ("_call", "_context", "_lock", "has_begun", "is_over")
+    __slots__ = ("_call", "_context", "has_begun", "is_over", "turn")
 
-    def __init__(self, call: Callable[[], object]) -> None:
+    def __init__(self, call: Callable[[], object], turn: _Turn) -> None:
         self._call = call
         self._context: Context = copy_context()
-        self._lock = threading.RLock()
+        self.turn = turn
         self.has_begun = self.is_over = False
 
     def do(self) -> None:
-        """Do the work, or wait until another thread has done it. Within the work itself, return at once."""
-        if not self._lock.acquire(timeout=_PATIENCE):
+        """Do the work, once what was left before it is done, or wait until another thread has done it. Within work of
+        the session, return at once."""
+        turn = self.turn
+        if not turn.lock.acquire(timeout=_PATIENCE):
             return
         try:
-            if not self.has_begun:
-                self.has_begun = True
+            if not self.has_begun and not turn.is_taken:
+                self.has_begun = turn.is_taken = True
                 try:
                     self._context.run(self._call)
                 finally:
+                    turn.is_taken = False
                     self.is_over = True
         except Exception:
             logger.exception("work that a session was owed has failed")
         finally:
-            self._lock.release()
+            turn.lock.release()
 
 
 class Owed:
@@ -69,7 +82,7 @@ class Owed:
         waiting = self.sessions.get(session_id)
         if waiting is not None and not waiting.has_begun:
             return
-        work = _Work(call)
+        work = _Work(call, waiting.turn if waiting is not None else _Turn())
         with self._lock:
             closing = self._closing
             self.sessions[session_id] = work

@@ -73,6 +73,16 @@ def test_a_reader_waits_for_what_is_under_way(owed: Owed, busy: threading.Event)
     assert found == [True]
 
 
+def test_works_of_one_session_are_done_one_after_the_other(owed: Owed, busy: threading.Event) -> None:
+    was_set: list[bool] = []
+    owed.add("busy", lambda: was_set.append(busy.is_set()))
+    release = threading.Timer(0.1, busy.set)
+    release.start()
+    owed.settle("busy")
+    release.join(60)
+    assert was_set == [True]
+
+
 def test_work_may_read_its_own_session(owed: Owed, busy: threading.Event) -> None:
     done: list[int] = []
 
