@@ -153,6 +153,7 @@ class Bridge:
         self._core = core
         self.loop: Final = asyncio.get_running_loop()
         self._delivery: Delivery = core.supervisor.delivery
+        self._owed = core.owed
         self._arrivals = Arrivals(self.loop)
         self._turns = Turns(self.loop)
         self._threads = Threads()
@@ -163,6 +164,8 @@ class Bridge:
 
     def ask_here(self, session_id: str, message: Message[Any], timeout: float) -> Any:
         """Answer a message here and now. It is the `_ask` of the handles that `once` works with."""
+        if session_id in self._owed.sessions:
+            raise _Elsewhere(_Asked(session_id, message, timeout))
         try:
             return self._delivery.ask_now(session_id, message)
         except WouldWait:
@@ -238,7 +241,10 @@ class Bridge:
         return tuple([in_loop(each, self.loop) for each in given])
 
     async def _deliver(self, asked: _Asked) -> Any:
-        """Send a message that could not be answered here and now, and wait for its reply."""
+        """Send a message that could not be answered here and now, and wait for its reply. The session has what it is
+        owed first."""
+        if asked.session_id in self._owed.sessions:
+            await self._run(partial(self._owed.settle, asked.session_id), abandon=False)
         if asked.unfinished is not None:
             arrival = self._arrival()
             arrival.begin()

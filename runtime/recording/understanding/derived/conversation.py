@@ -49,10 +49,13 @@ class Conversation:
             self._shown.append(_Shown(each.sequence, said(turn), own, is_reply))
 
     def before(self, sequence: int) -> list[Said]:
-        """Return the turns that were there before an event. Those that others have added since are not added again."""
+        """Return the turns that were there before an event, and those that are understood of calls before it, however
+        late. Those that others have added since are not added again."""
         since = [each.said for each in self._shown if each.sequence >= sequence and each.crossing is None]
         self._others = Counter(marked(since))
-        return [each.said for each in self._shown if each.sequence < sequence]
+        return [
+            each.said for each in self._shown if (each.sequence if each.crossing is None else each.crossing) < sequence
+        ]
 
     def take(self, turns: Sequence[Said]) -> list[Said]:
         """Return the turns that nobody else has added."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import Runtime, Session
+from greenroom.runtime import AsyncRuntime, Runtime, Session
 from greenroom.runtime.handles.session import core_of
 from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import active
@@ -88,6 +90,43 @@ def test_the_next_block_does_not_wait_for_it(rt: Runtime) -> None:
         ask_model("Hello", "Hi.", "Bye")
         assert session.id in core_of(session).owed.sessions
     assert [each.text for each in session.messages()] == ["Hello", "Hi.", "Bye", "Hi."]
+
+
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize("looks", [*itertools.product([False, True], repeat=5)])
+def test_blocks_of_one_session_are_one_conversation_whenever_it_is_read(rt: Runtime, looks: tuple[bool, ...]) -> None:
+    said = ["Hello"]
+    session = rt.create_session()
+    looked = iter(looks)
+    for question in ("And now?", "Bye", ""):
+        with rt.recording(session=session):
+            if next(looked, False):
+                session.messages()
+            ask_model(*said)
+            if next(looked, False):
+                session.messages()
+        said += ["Hi.", question]
+    assert [each.text for each in session.messages()] == said[:-1]
+
+
+@pytest.mark.usefixtures("busy")
+def test_whoever_reads_in_an_event_loop_sees_it(rt: Runtime) -> None:
+    async def main() -> None:
+        over = AsyncRuntime.over(rt)
+        async with over.recording("chat") as session:
+            ask_model("Hello")
+        assert session.id in core_of(session.sync).owed.sessions
+        assert [each.text for each in await session.messages()] == ["Hello", "Hi."]
+        async with over.recording("other") as other:
+            ask_model("Hello")
+        await other.set("k", 1)
+        assert other.id not in core_of(other.sync).owed.sessions
+        async with over.recording("third") as third:
+            ask_model("Hello")
+        assert "agent.returned" in {each.type async for each in third.events()}
+        await over.close()
+
+    asyncio.run(main())
 
 
 def test_it_is_there_when_the_runtime_has_closed(tmp_path: Path) -> None:
