@@ -87,7 +87,7 @@ def test_cancelled_before_it_has_begun_nothing_is_done(run: Run) -> None:
 
 def test_a_timeout_before_it_has_begun(run: Run) -> None:
     async def main() -> None:
-        async with await AsyncRuntime.open(config={"ask_timeout": 0.05}) as rt:
+        async with await AsyncRuntime.open(config={"ask_timeout": 0.4}) as rt:
             session = await rt.create_session()
             with Held(rt, session):
                 with pytest.raises(OperationTimeout) as caught:
