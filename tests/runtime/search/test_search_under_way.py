@@ -43,8 +43,8 @@ def test_a_search_does_not_wait_for_what_is_written_after_it(rt: Runtime) -> Non
     s.add_messages([{"role": "user", "content": "hello"}] * 2000)
 
     def write() -> None:
-        while not done.is_set():
-            s.add_messages([{"role": "user", "content": "more"}] * 1000)
+        while not done.wait(0.005):  # without a pause, one thread hardly lets another have Python
+            s.add_messages([{"role": "user", "content": "more"}] * 300)
 
     writer = threading.Thread(target=write)
     writer.start()
