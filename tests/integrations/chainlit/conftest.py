@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import Mock
@@ -71,6 +72,17 @@ async def outside_of_a_session(work: Coroutine[Any, Any, Any]) -> Any:
     return await work
 
 
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with asyncio.Runner() as runner:
+        yield lambda work: runner.run(outside_of_a_session(work))
+
+
 @pytest.fixture(params=["SQLite", "greenroom"])
-def layer(request: pytest.FixtureRequest, rt: Runtime, tmp_path: Path) -> BaseDataLayer:
-    return sql_layer(tmp_path / "db") if request.param == "SQLite" else GreenroomDataLayer(rt)
+def layer(request: pytest.FixtureRequest, rt: Runtime, run: Run, tmp_path: Path) -> Iterator[BaseDataLayer]:
+    layer = sql_layer(tmp_path / "db") if request.param == "SQLite" else GreenroomDataLayer(rt)
+    yield layer
+    run(layer.close())  # before the loop is, or the threads of its connections end with an error

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,15 +15,7 @@ from chainlit.element import Text
 from chainlit.types import Feedback, Pagination, ThreadFilter
 from chainlit.user import User
 
-from .conftest import outside_of_a_session
-
-Run = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-@pytest.fixture
-def run() -> Iterator[Run]:
-    with asyncio.Runner() as runner:
-        yield lambda work: runner.run(outside_of_a_session(work))
+from .conftest import Run
 
 
 def step(
