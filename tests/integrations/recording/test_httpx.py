@@ -116,13 +116,13 @@ def test_errors_of_connections_are_raised_again(get: Get, cut: Cut, fake: FakeMo
     with recording() as recorded:
         unknown = get("http://127.0.0.1:1/", method="GET")
         fake.gates["slow"] = threading.Event()
-        slow = get("/echo", method="POST", content=b"slow", timeout=0.05)
+        slow = get("/echo", method="POST", content=b"slow", timeout=library.Timeout(5, read=0.05))
         fake.gates.pop("slow").set()
     assert (type(unknown), type(slow)) == (library.ConnectError, library.ReadTimeout)
     cut()
     with playback(recorded):
         assert seen(get("http://127.0.0.1:1/", method="GET")) == seen(unknown)
-        again = get("/echo", method="POST", content=b"slow", timeout=0.05)
+        again = get("/echo", method="POST", content=b"slow", timeout=library.Timeout(5, read=0.05))
     assert seen(again) == seen(slow)
     assert again.request.url.path == "/echo"
 

@@ -129,7 +129,7 @@ def test_errors_of_connections_are_raised_again(fake: FakeModels, cut: Cut) -> N
     def ask() -> list[Any]:
         refused = get("http://127.0.0.1:1/")
         unknown = get("http://no.such.host.invalid/")
-        slow = get(f"{fake.url}/echo", method="POST", body=b"slow", timeout=Timeout(0.05))
+        slow = get(f"{fake.url}/echo", method="POST", body=b"slow", timeout=Timeout(connect=5, read=0.05))
         return [seen(each) for each in (refused, unknown, slow)]
 
     fake.gates["slow"] = threading.Event()
