@@ -344,7 +344,7 @@ _HOST_LIMITS = (
     ("events that wait for one subscriber", "greenroom.actors.events.subscription.MAX_CAPACITY", ""),
     ("the text of a search", "greenroom.storage.search.query.MAX_TEXT", "characters"),
     ("words and phrases of a search", "greenroom.storage.search.query.MAX_TERMS", ""),
-    ("hits on one page of a search", "greenroom.runtime.search.MAX_LIMIT", ""),
+    ("hits on one page of a search", "greenroom.runtime.search.request.MAX_LIMIT", ""),
     ("hits of a search that are ranked, the newest", "greenroom.storage.search.index.MAX_RANKED", ""),
     ("what is searched of an artifact's content", "greenroom.actors.search.texts.MAX_INDEXED", "bytes"),
     ("levels of a value", "greenroom.storage.codec.plain.MAX_DEPTH", ""),

@@ -42,7 +42,7 @@ from greenroom.storage.errors import GreenroomError
 from .agents import Agents
 from .core import RuntimeCore
 from .policies import Policies
-from .search import Search
+from .search.search import Search
 from .signals import unwatch
 from .state.backup_file import backups_beside
 from .tools import Tools

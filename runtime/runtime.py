@@ -61,7 +61,7 @@ from greenroom.runtime.state.backups import StateBackups
 from greenroom.runtime.state.schemas import Schemas
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.audit import AuditRecord
-from greenroom.storage.catalog.model import SessionInfo
+from greenroom.storage.catalog.model import SessionCriteria, SessionInfo
 from greenroom.storage.common.arguments import (
     as_flag,
     as_function,
@@ -101,7 +101,6 @@ from .creation import Creation
 from .installed import SCOPE as INSTALLED
 from .open import Parts, open_runtimes
 from .policies import Policies
-from .search import SearchKeywords
 from .signals import watch
 from .tools import Tools
 from .workflow import Workflows
@@ -927,7 +926,7 @@ class Runtime:
         limit: int = 20,
         cursor: str | None = None,
         timeout: float | None = None,
-        **criteria: Unpack[SearchKeywords],
+        **criteria: Unpack[SessionCriteria],
     ) -> Page[SearchHit]:
         """Search conversations, the texts of artifacts, and the names and descriptions of sessions. The best hits come
         first.

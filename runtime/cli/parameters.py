@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from . import completion
+from .times import TIMES, moment_of
 
 __all__ = [
     "ArtifactName",
@@ -16,10 +17,22 @@ __all__ = [
     "ArtifactVersion",
     "AsJson",
     "Correlation",
+    "Cursor",
+    "OfCreator",
+    "OfParent",
     "OneOrAllSessions",
     "SessionId",
     "SessionIds",
     "SessionOrNone",
+    "Since",
+    "Until",
+    "UpdatedSince",
+    "UpdatedUntil",
+    "WithKeyPrefix",
+    "WithMetadata",
+    "WithStatus",
+    "WithTags",
+    "criteria_of",
     "entries_of",
     "json_or_text",
     "texts_of",
@@ -113,3 +126,75 @@ ArtifactVersion = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, errors too, for programs.")]
+Cursor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CURSOR",
+        help="Go on after an earlier page. A line on stderr says the cursor, with --json and --quiet too.",
+        show_default=False,
+    ),
+]
+
+# What selects sessions: `criteria_of` makes criteria of these options.
+WithStatus = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Only sessions with this status (may be repeated), or 'all'.", autocompletion=completion.statuses
+    ),
+]
+WithTags = Annotated[
+    list[str] | None, typer.Option(help="Only sessions with this tag (repeated: with all of them).", show_default=False)
+]
+OfCreator = Annotated[str | None, typer.Option(help="Only sessions created by this user.", show_default=False)]
+OfParent = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SESSION",
+        help="Only children of this session.",
+        autocompletion=completion.sessions,
+        show_default=False,
+    ),
+]
+WithKeyPrefix = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Only sessions with a key that begins so.", show_default=False),
+]
+WithMetadata = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Only sessions with this entry in the metadata; the value is JSON, or text.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help=f"Only sessions created then or later: {TIMES}.", show_default=False),
+]
+Until = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only sessions created before then.", show_default=False)
+]
+UpdatedSince = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only sessions changed then or later.", show_default=False)
+]
+UpdatedUntil = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only sessions not changed since then.", show_default=False)
+]
+
+
+def criteria_of(context: typer.Context) -> dict[str, Any]:
+    """Return the criteria that the options of a command give, without the parent: to find that, the store must be
+    open. Options that were not given are left out. Raises BadParameter."""
+    given = context.params
+    criteria: dict[str, Any] = {
+        "status": tuple(given["status"] or ()),
+        "tags": tuple(given["tag"] or ()),
+        "created_by": given["created_by"],
+        "key_prefix": given["key_prefix"],
+        "metadata": entries_of(given["metadata"] or (), "--metadata"),
+        "created_after": moment_of(given["after"], "--after"),
+        "created_before": moment_of(given["before"], "--before"),
+        "updated_after": moment_of(given["updated_after"], "--updated-after"),
+        "updated_before": moment_of(given["updated_before"], "--updated-before"),
+    }
+    return {name: value for name, value in criteria.items() if value not in (None, (), {})}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
 from greenroom.storage.codec.records import Json, Value, unpack_value
+from greenroom.storage.common.session_ids import SessionHandle
 from greenroom.storage.common.times import SECOND, iso_time, utc_time
 from greenroom.storage.events.model import Totals
 
-__all__ = ["STATUSES", "SessionInfo", "SessionRow", "SessionStatus", "new_row", "row_of"]
+__all__ = ["STATUSES", "SessionCriteria", "SessionInfo", "SessionRow", "SessionStatus", "new_row", "row_of"]
 
 
 class SessionStatus(enum.StrEnum):
@@ -26,6 +27,21 @@ class SessionStatus(enum.StrEnum):
 STATUSES: Final = tuple(SessionStatus)
 
 STATUS_CODE: Final = {status: code for code, status in enumerate(STATUSES)}
+
+
+class SessionCriteria(TypedDict, total=False):
+    """What selects sessions, as keywords: the criteria of a `SessionQuery` that every search for sessions has."""
+
+    status: SessionStatus | str | Sequence[SessionStatus | str] | None
+    created_by: str | None
+    tags: Sequence[str]
+    parent: SessionHandle | str | None
+    key_prefix: str | None
+    created_after: datetime | str | float | None
+    created_before: datetime | str | float | None
+    updated_after: datetime | str | float | None
+    updated_before: datetime | str | float | None
+    metadata: Mapping[str, Any]
 
 
 class SessionRow(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal
 
 import pydantic
 from blake3 import blake3
@@ -14,13 +14,12 @@ from blake3 import blake3
 from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.common.arguments import as_mapping
-from greenroom.storage.common.session_ids import SessionHandle
 from greenroom.storage.common.times import nanoseconds
 from greenroom.storage.common.validation import Checked, Moment, SessionId, validated
 from greenroom.storage.common.words import folded
 from greenroom.storage.errors import GreenroomError, ValidationError
 
-from .model import STATUS_CODE, STATUSES, SessionRow, SessionStatus
+from .model import STATUS_CODE, STATUSES, SessionCriteria, SessionRow, SessionStatus
 
 __all__ = ["Position", "SessionKeywords", "SessionQuery", "SortBy", "cursor_at", "row_test", "session_query"]
 
@@ -148,20 +147,10 @@ class SessionQuery(Checked):
         return tuple(position)
 
 
-class SessionKeywords(TypedDict, total=False):
+class SessionKeywords(SessionCriteria, total=False):
     """The criteria of a SessionQuery as keywords."""
 
-    status: SessionStatus | str | Sequence[SessionStatus | str] | None
-    created_by: str | None
-    tags: Sequence[str]
-    parent: SessionHandle | str | None
-    key_prefix: str | None
-    created_after: datetime | str | float | None
-    created_before: datetime | str | float | None
-    updated_after: datetime | str | float | None
-    updated_before: datetime | str | float | None
     search: str | None
-    metadata: Mapping[str, Any]
     sort_by: SortBy | None
     descending: bool
     limit: int | None

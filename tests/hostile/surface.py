@@ -36,8 +36,8 @@ from greenroom.runtime import (
     messages,
 )
 from greenroom.runtime.model.script import ScriptOptions, StreamOptions
-from greenroom.runtime.search import SearchKeywords
 from greenroom.storage.artifacts.query import ArtifactCriteria
+from greenroom.storage.catalog.model import SessionCriteria
 from greenroom.storage.catalog.query import SessionQuery
 from greenroom.storage.events.query import EventQuery
 
@@ -499,7 +499,7 @@ MORE: dict[str, tuple[str, ...]] = {
     "Session.count_artifacts": tuple(ArtifactCriteria.model_fields),
     "Session.query_artifacts": tuple(ArtifactCriteria.model_fields),
     "ArtifactQuery.having": tuple(ArtifactCriteria.model_fields),
-    "Runtime.search": tuple(SearchKeywords.__annotations__),
+    "Runtime.search": tuple(SessionCriteria.__annotations__),
     "Events.query": tuple(EventQuery.model_fields),
     "Events.export": tuple(EventQuery.model_fields),
     "Analytics.aggregate": ("status", "tags", "created_by"),

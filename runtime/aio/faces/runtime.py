@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from opentelemetry.trace import TracerProvider
-
     from greenroom.actors import messages as m
     from greenroom.actors.maintenance.backup import BackupReport
     from greenroom.actors.maintenance.gc import GcReport
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from greenroom.actors.maintenance.verification.findings import VerifyReport
     from greenroom.actors.scheduling.operation import Operation
     from greenroom.actors.transfer.bundle_export import ExportReport
-    from greenroom.runtime.analytics.tracing import Tracing
+    from greenroom.runtime.analytics.tracing import TracerProvider, Tracing
     from greenroom.runtime.config.config import SessionConfig
     from greenroom.runtime.config.retention import RetentionKeywords, RetentionPolicy
     from greenroom.runtime.handles.debugging.compare import Comparison
@@ -36,11 +34,10 @@ if TYPE_CHECKING:
     from greenroom.runtime.retention.erasure import ErasureReport
     from greenroom.runtime.retention.policy import RetentionReport
     from greenroom.runtime.retention.schedule import RetentionRun
-    from greenroom.runtime.search import SearchKeywords
     from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
     from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery
     from greenroom.storage.audit import AuditRecord
-    from greenroom.storage.catalog.model import SessionInfo
+    from greenroom.storage.catalog.model import SessionCriteria, SessionInfo
     from greenroom.storage.catalog.query import SessionKeywords, SessionQuery
     from greenroom.storage.common.page import Page
     from greenroom.storage.common.session_ids import SessionHandle
@@ -242,7 +239,7 @@ class RuntimeFace(Face[Runtime], Generic[A]):
         limit: int = 20,
         cursor: str | None = None,
         timeout: float | None = None,
-        **criteria: Unpack[SearchKeywords],
+        **criteria: Unpack[SessionCriteria],
     ) -> Page[SearchHit]:
         """Search conversations, the texts of artifacts, and the names and descriptions of sessions: see
         `Runtime.search`."""

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.output import counted, moment, one_line, print_json, print_rows, short_id, tell_beside
-from greenroom.runtime.cli.parameters import AsJson, entries_of
+from greenroom.runtime.cli.parameters import (
+    AsJson,
+    Cursor,
+    OfCreator,
+    OfParent,
+    Since,
+    Until,
+    UpdatedSince,
+    UpdatedUntil,
+    WithKeyPrefix,
+    WithMetadata,
+    WithStatus,
+    WithTags,
+    criteria_of,
+)
 from greenroom.runtime.cli.store import the_session, the_store
-from greenroom.runtime.cli.times import TIMES, moment_of
 
 if TYPE_CHECKING:
     from greenroom.runtime import Runtime
@@ -42,59 +55,18 @@ def search(
             metavar="SESSION", help="Only in this session.", show_default=False, autocompletion=completion.sessions
         ),
     ] = None,
-    status: Annotated[
-        list[str] | None,
-        typer.Option(help="Only in sessions of this status (may be repeated).", show_default="all"),
-    ] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option(help="Only in sessions with this tag (may be repeated).", show_default=False)
-    ] = None,
-    created_by: Annotated[
-        str | None, typer.Option(help="Only in sessions of this creator.", show_default=False)
-    ] = None,
-    key_prefix: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Only in sessions with a key that begins so.", show_default=False),
-    ] = None,
-    parent: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SESSION",
-            help="Only in children of this session.",
-            autocompletion=completion.sessions,
-            show_default=False,
-        ),
-    ] = None,
-    metadata: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Only in sessions with this entry in the metadata; the value is JSON, or text.",
-            show_default=False,
-        ),
-    ] = None,
-    after: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help=f"Only in sessions created then or later: {TIMES}.", show_default=False),
-    ] = None,
-    before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only in sessions created before then.", show_default=False)
-    ] = None,
-    updated_after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only in sessions changed then or later.", show_default=False)
-    ] = None,
-    updated_before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only in sessions not changed since then.", show_default=False)
-    ] = None,
+    status: WithStatus = None,
+    tag: WithTags = None,
+    created_by: OfCreator = None,
+    key_prefix: WithKeyPrefix = None,
+    parent: OfParent = None,
+    metadata: WithMetadata = None,
+    after: Since = None,
+    before: Until = None,
+    updated_after: UpdatedSince = None,
+    updated_before: UpdatedUntil = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20,
-    cursor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CURSOR",
-            help="Go on after an earlier page. A line on stderr says the cursor, with --json and --quiet too.",
-            show_default=False,
-        ),
-    ] = None,
+    cursor: Cursor = None,
     wait: Annotated[
         float, typer.Option(min=0.001, metavar="SECONDS", help="How long to wait until everything is indexed.")
     ] = 3600.0,
@@ -111,18 +83,7 @@ def search(
       greenroom search '"cheap flight"' --kind message --tag travel
       greenroom search 'err*' --updated-after 24h --status failed
     """
-    given: dict[str, Any] = {
-        "status": tuple(status or ()) or None,
-        "tags": tuple(tag or ()) or None,
-        "created_by": created_by,
-        "key_prefix": key_prefix,
-        "metadata": entries_of(metadata, "--metadata") if metadata else None,
-        "created_after": moment_of(after, "--after"),
-        "created_before": moment_of(before, "--before"),
-        "updated_after": moment_of(updated_after, "--updated-after"),
-        "updated_before": moment_of(updated_before, "--updated-before"),
-    }
-    criteria = {name: value for name, value in given.items() if value is not None}
+    criteria = criteria_of(context)
     with _opened(context) as runtime:
         if parent is not None:
             criteria["parent"] = the_session(runtime, parent).id

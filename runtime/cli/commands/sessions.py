@@ -26,9 +26,27 @@ from greenroom.runtime.cli.output import (
     size,
     tell_beside,
 )
-from greenroom.runtime.cli.parameters import AsJson, SessionId, SessionIds, entries_of, texts_of
+from greenroom.runtime.cli.parameters import (
+    AsJson,
+    Cursor,
+    OfCreator,
+    OfParent,
+    SessionId,
+    SessionIds,
+    Since,
+    Until,
+    UpdatedSince,
+    UpdatedUntil,
+    WithKeyPrefix,
+    WithMetadata,
+    WithStatus,
+    WithTags,
+    criteria_of,
+    entries_of,
+    texts_of,
+)
 from greenroom.runtime.cli.store import the_session, the_sessions, the_store
-from greenroom.runtime.cli.times import TIMES, moment_of, place_of
+from greenroom.runtime.cli.times import TIMES, place_of
 from greenroom.storage.common.message_text import text_of
 from greenroom.storage.errors import InvalidOperation, shown
 
@@ -43,16 +61,10 @@ app = Commands(help="List, show and change sessions.")
 @app.command("list")
 def list_sessions(
     context: typer.Context,
-    status: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only with this status (may be repeated), or 'all'. Otherwise active and suspended ones.",
-            autocompletion=completion.statuses,
-        ),
-    ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag (repeated: with all of them).")] = None,
+    status: WithStatus = None,
+    tag: WithTags = None,
     search: Annotated[str | None, typer.Option(help="Only with this text in name or description.")] = None,
-    created_by: Annotated[str | None, typer.Option(help="Only created by this user.")] = None,
+    created_by: OfCreator = None,
     sort: Annotated[
         str | None,
         typer.Option(
@@ -64,65 +76,29 @@ def list_sessions(
         ),
     ] = None,
     descending: Annotated[bool, typer.Option("--descending", help="Largest or newest first.")] = False,
-    after: Annotated[
-        str | None, typer.Option(metavar="TIME", help=f"Created then or later: {TIMES}.", show_default=False)
-    ] = None,
-    before: Annotated[str | None, typer.Option(metavar="TIME", help="Created before then.", show_default=False)] = None,
-    updated_after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Changed then or later.", show_default=False)
-    ] = None,
-    updated_before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Not changed since then.", show_default=False)
-    ] = None,
-    key_prefix: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Only with a key that begins so.", show_default=False),
-    ] = None,
-    parent: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SESSION",
-            help="Only children of this session.",
-            autocompletion=completion.sessions,
-            show_default=False,
-        ),
-    ] = None,
-    metadata: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Only with this entry in the metadata; the value is JSON, or text."),
-    ] = None,
+    after: Since = None,
+    before: Until = None,
+    updated_after: UpdatedSince = None,
+    updated_before: UpdatedUntil = None,
+    key_prefix: WithKeyPrefix = None,
+    parent: OfParent = None,
+    metadata: WithMetadata = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
-    cursor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CURSOR",
-            help="Go on after an earlier page. A line on stderr says the cursor, with --json and --quiet too.",
-            show_default=False,
-        ),
-    ] = None,
+    cursor: Cursor = None,
     total: Annotated[bool, typer.Option("--total", help="Also count all of them, in the line on stderr.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List sessions."""
+    """List sessions: active and suspended ones, unless a --status is given."""
     query: dict[str, Any] = {"sort_by": sort, "descending": descending, "limit": limit, "offset": offset}
-    query |= {"key_prefix": key_prefix, "cursor": cursor}
-    query |= {"search": search} if search else {}
-    query |= {"created_by": created_by} if created_by else {}
-    query |= {"tags": tag} if tag else {}
-    query |= {"created_after": moment_of(after, "--after")} if after else {}
-    query |= {"created_before": moment_of(before, "--before")} if before else {}
-    query |= {"updated_after": moment_of(updated_after, "--updated-after")} if updated_after else {}
-    query |= {"updated_before": moment_of(updated_before, "--updated-before")} if updated_before else {}
-    query |= {"metadata": entries_of(metadata, "--metadata")} if metadata else {}
-    query |= {"status": status} if status else {}
+    query |= {"cursor": cursor, **({"search": search} if search else {}), **criteria_of(context)}
     with the_store(context).reading() as runtime:
         if parent is not None:
             query["parent"] = the_session(runtime, parent).id
         page = runtime.list_sessions(query)
         # By status alone they are counted already; with filters only on demand, and while the store is open.
-        filtered = query.keys() - {"sort_by", "descending", "limit", "offset", "cursor", "key_prefix", "status"}
-        known = total or (page.has_more and not filtered and key_prefix is None)
+        filtered = query.keys() - {"sort_by", "descending", "limit", "offset", "cursor", "status"}
+        known = total or (page.has_more and not filtered)
         there = f"{len(page)} of {counted(page.total, 'session')}" if known else counted(len(page), "session")
         ended = runtime.count_sessions({**query, "status": "all"}) if not (page or status or offset or cursor) else 0
     foot = f"{there}; more with --cursor {page.next_cursor}" if page.has_more else there if total else None
