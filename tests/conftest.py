@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -61,6 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _work_in_memory(config)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what collecting has made out of all garbage collections to come: it stays, and takes 0.3 s each time."""
+    gc.collect()
+    gc.freeze()
 
 
 class DrivenClock:

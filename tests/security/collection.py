@@ -42,7 +42,7 @@ function attempt(f, ...given) {
 }
 """,
 }
-_LIMITS: Final = {"ScriptTimeout": 0.15}
+_LIMITS: Final = {"ScriptTimeout": 0.08}
 """The time of attacks that end for it. The others have time to end by themselves, on a slow machine too."""
 _LONG: Final = 20.0
 

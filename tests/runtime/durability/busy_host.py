@@ -42,7 +42,8 @@ def work(runtime: Runtime, mode: str) -> None:
     if mode == "main":
         write(3)
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(1)  # a signal that comes just before the wait begins is seen when the wait ends
 
 
 if __name__ == "__main__":

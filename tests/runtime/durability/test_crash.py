@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +50,7 @@ class Nursery:
             text=True,
         )
         os.close(theirs)
+        self._lines: deque[bytes] = deque()
         self._rest = b""
         self._worker: int | None = None
 
@@ -63,14 +66,15 @@ class Nursery:
     def reports(self, until: float) -> Iterator[dict[str, Any]]:
         """What workers report until this monotonic time."""
         while True:
-            *lines, self._rest = self._rest.split(b"\n")
-            yield from map(json.loads, lines)
+            while self._lines:
+                yield json.loads(self._lines.popleft())
             remaining = until - time.monotonic()
             if remaining <= 0 or not select.select([self._reports], [], [], remaining)[0]:
                 return
             received = os.read(self._reports, 1 << 20)
             assert received, "the nursery has died"
-            self._rest += received
+            *lines, self._rest = (self._rest + received).split(b"\n")
+            self._lines += lines
 
     def kill(self, worker: int) -> list[dict[str, Any]]:
         """Kill a worker and hear what it reported until it died."""
@@ -266,10 +270,14 @@ def _hash(content: list[int]) -> str:
 
 
 def _crash(nursery: Nursery, hear: Callable[[dict[str, Any]], None], path: Path, seed: int, durability: str) -> None:
-    """Let a worker write for a random while, from before its store is open, and kill it."""
+    """Let a worker write, and kill it after some reports, or before long, when its store may not be open yet."""
     chance = random.Random(seed)
     worker = nursery.start(path=str(path), seed=seed, threads=THREADS, config={**CONFIG, "durability": durability})
-    for report in nursery.reports(time.monotonic() + chance.uniform(0.0, 0.4)):
+    if seed % 4 == 0:
+        heard, seconds = None, chance.uniform(0.0, 0.1)
+    else:
+        heard, seconds = chance.randrange(1, 160), BOUND
+    for report in itertools.islice(nursery.reports(time.monotonic() + seconds), heard):
         hear(report)
     for report in nursery.kill(worker):
         hear(report)

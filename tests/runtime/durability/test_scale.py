@@ -37,18 +37,18 @@ def test_many_sessions_live_in_the_memory_of_few(store_path: Path, request: pyte
         ids = [runtime.create_session(name=f"number {number}").id for number in range(wanted)]
         assert runtime.stats()["resident"] <= 1000
         visits: dict[int, int] = defaultdict(int)
-        for _ in range(wanted):
+        for _ in range(wanted // 5):
             number = chance.randrange(wanted)
             session = runtime.session(ids[number])
             assert session.get("visits", 0) == visits[number]
             visits[number] += 1
             session.set("visits", visits[number])
         assert threading.active_count() <= threads
-        # An actor takes 3 kB and more: if all stayed, 100 000 of them would take over 300 MB.
-        assert _resident_bytes() - memory < 160 << 20
+        # What a session is in memory takes 1.7 kB and more: if all stayed, 100 000 of them would take over 170 MB.
+        assert _resident_bytes() - memory < 100 << 20
         stats = runtime.stats()
         assert stats["resident"] <= 1000
-        assert stats["activations"] > 0.9 * wanted
+        assert stats["activations"] > 0.9 * (wanted // 5)
         assert runtime.count_sessions() == wanted
     with Runtime.open(store_path, config=config) as runtime:
         for number in chance.sample(range(wanted), 1000):

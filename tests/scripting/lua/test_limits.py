@@ -12,7 +12,7 @@ from greenroom.runtime import Runtime, ScriptError, ScriptMemoryExceeded, Script
 
 from .attacks import ATTACKS, FINE, MEMORY, TIME
 
-LIMIT = 0.25
+LIMIT = 0.1
 LATEST = 2.0  # the limit, the grace before a stuck script is abandoned, and a slow machine
 
 
