@@ -19,7 +19,7 @@ from greenroom.runtime.recording.boundaries import install
 from greenroom.runtime.recording.boundaries.standard import process as processes
 from greenroom.runtime.recording.boundaries.standard.environment import credentials_read
 from greenroom.runtime.recording.tape.model import Tape
-from greenroom.runtime.recording.tape.recorder import Recorder
+from greenroom.runtime.recording.tape.recorder import Recorder, cut_watched
 from greenroom.runtime.recording.tape.reels import Reel, set_process_reel
 from greenroom.runtime.recording.tape.report import ReportFile
 from greenroom.runtime.recording.tape.spool import read_spool
@@ -185,9 +185,7 @@ class _Child:
 
     def flush(self) -> None:
         """Keep all that is on its way: the process may be about to end."""
-        exchanges = sys.modules.get("greenroom.runtime.recording.boundaries.http.exchange")
-        if exchanges is not None:
-            exchanges.end_open()
+        cut_watched()
         if self._recorder is not None:
             self._recorder.flush()
         if self._sink is not None:

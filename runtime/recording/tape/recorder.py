@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from time import perf_counter_ns, time_ns
 from types import CodeType
 from typing import Any, Final, TypeVar
@@ -18,7 +20,7 @@ from .secrets.urls import REDACTED
 from .sites import place as place_from
 from .sites import place_of
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "cut_watched"]
 
 T = TypeVar("T")
 
@@ -61,32 +63,21 @@ class Recorder(Reel):
         self._reads: list[tuple[str, str, str, str, Any]] = []
         self._lock = threading.RLock()
         self._waiting: deque[Crossing] = deque()
-        self._watched: set[_Recording] = set()
         self._keeping = False
         self._open = True
 
     def begin(self, asked: Asked) -> _Recording:
         """Begin a crossing: see `Reel`."""
         kind, name, input, key = asked
-        place = place_from()
+        place, lane, digest = place_from(), current().name, key_of(kind, name, input, key)
         with self._lock:
-            self._number += 1
             self._not_kept += 1
-            number, tick = self._number, next(self._ticks)
-        crossing = Crossing(
-            number,
-            kind,
-            name,
-            place,
-            current().name,
-            input,
-            {},
-            tick,
-            time=time_ns(),
-            process=self._process,
-            key=key_of(kind, name, input, key),
+            self._number = number = self._number + 1
+            began = next(self._ticks)
+        return _Recording(
+            self,
+            Crossing(number, kind, name, place, lane, input, {}, began, [], time_ns(), 0, self._process, digest),
         )
-        return _Recording(self, crossing)
 
     def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
         """Return the value of a quick read, and put it on the tape."""
@@ -112,8 +103,17 @@ class Recorder(Reel):
         """Hand a crossing to the sink, after the reads that came before it."""
         with self._lock:
             self._not_kept -= 1
-            self._waiting.append(crossing)
-            self._drain()
+            if self._reads or self._waiting or self._keeping:
+                self._waiting.append(crossing)
+                self._drain()
+                return
+            self._keeping = True
+            try:
+                self._guarded(self._sink.crossing, crossing)
+            finally:
+                self._keeping = False
+            if self._waiting:
+                self._drain()
 
     @property
     def under_way(self) -> int:
@@ -130,8 +130,7 @@ class Recorder(Reel):
         with self._lock:
             if not self._open:
                 return
-            for each in list(self._watched):
-                each.cut()
+            cut_watched(self)
             self._drain()
             self._guarded(self._sink.close)
             self._open = False
@@ -188,7 +187,7 @@ class _Recording:
     def tick(self) -> None:
         """Count what is handed to the program."""
         if self._recorder is not None:
-            self._crossing.ticks.append(self._recorder.next_tick())
+            self._crossing.ticks.append(next(self._recorder._ticks))
 
     async def atick(self) -> None:
         """Count what is handed to the program."""
@@ -209,12 +208,12 @@ class _Recording:
         """Take where the outcome is gathered, in case the recording ends first."""
         if self._recorder is not None:
             self._partial = ref(partial)
-            self._recorder._watched.add(self)
+            _watched.add(self)
 
-    def cut(self) -> None:
-        """Put on the tape what the program has got, as the recording ends."""
+    def cut(self, recorder: Recorder | None) -> None:
+        """Put on the tape what the program has got, if it is that of this recorder, or of any."""
         partial = self._partial() if self._partial is not None else None
-        if partial is not None:
+        if partial is not None and recorder in (None, self._recorder):
             self.finish(partial.so_far())
 
     def finish(self, outcome: Mapping[str, Any]) -> None:
@@ -222,7 +221,7 @@ class _Recording:
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
             if self._partial is not None:
-                recorder._watched.discard(self)
+                _watched.discard(self)
             self._crossing.outcome = outcome
             self._crossing.duration = perf_counter_ns() - self._since
             recorder.keep(self._crossing)
@@ -232,3 +231,20 @@ class _Recording:
         from .held.errors import held_error
 
         self.finish({"error": held_error(error)})
+
+
+_watched: Final[set[_Recording]] = set()
+"""Crossings whose outcome comes bit by bit, and has begun to come."""
+
+
+def cut_watched(recorder: Recorder | None = None) -> None:
+    """Put on the tape, of calls that are under way, what the program has got: a recording ends, or the process does,
+    and so all of them do."""
+    for each in list(_watched):
+        each.cut(recorder)
+
+
+@atexit.register
+def _cut_all() -> None:
+    with suppress(Exception):  # the interpreter may be on its way out
+        cut_watched()

@@ -31,13 +31,16 @@ _STANDARD: Final = tuple(
 class _Code:
     """What is known of a code object. It holds the code, so that its address serves no other while it is known."""
 
-    __slots__ = ("code", "file", "own", "places")
+    __slots__ = ("at", "code", "file", "own", "places")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
         self.own = is_own_file(code.co_filename)
         self.file = _shown(code.co_filename)
         self.places: dict[int, str] = {}
+        """By line."""
+        self.at: dict[int, str] = {}
+        """By instruction: to count the lines up to it takes longer."""
 
 
 _known: dict[int, _Code] = {}
@@ -73,7 +76,10 @@ def place() -> str:
         if known is None:
             known = _learn(code)
         if known.own:
-            return place_of(code, frame.f_lineno)
+            found = known.at.get(frame.f_lasti)
+            if found is None:
+                found = known.at[frame.f_lasti] = place_of(code, frame.f_lineno)
+            return found
         outermost = known
         frame = frame.f_back
     return f"{outermost.file} in {outermost.code.co_name}" if outermost is not None else ""

@@ -75,7 +75,8 @@ class SpoolWriter:
 
     def append(self, frames: bytes) -> None:
         """Append frames. When this returns, the operating system has them."""
-        _write(self._file, frames)
+        if (written := os.write(self._file, frames)) < len(frames):
+            _write(self._file, frames[written:])
 
     def close(self) -> None:
         """Close the file."""
@@ -97,7 +98,8 @@ class SpoolSink:
 
     def crossing(self, crossing: Crossing) -> None:
         """Append a crossing."""
-        self._append(frame_of_crossing(crossing))
+        held, self._held = self._held, b""
+        self._writer.append(held + frame_of_crossing(crossing))
 
     def reads(self, reads: Reads) -> None:
         """Hold reads for the next crossing, unless they have become many."""

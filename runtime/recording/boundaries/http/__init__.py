@@ -1,7 +1,7 @@
 """What the boundaries of all HTTP clients share: what identifies a request, which parts of it are secret, how a
 response comes onto the tape, and how it comes back."""
 
-from .exchange import Exchange, Replayed, end_open, fail, recorded_head, recorded_head_async
+from .exchange import Exchange, Replayed, fail, recorded_head, recorded_head_async
 from .identity import ask, changed_body, changed_headers, changed_url, is_websocket
 from .secrets import REDACTED, clean_answer_headers, clean_headers, clean_text, clean_url
 
@@ -17,7 +17,6 @@ __all__ = [
     "clean_headers",
     "clean_text",
     "clean_url",
-    "end_open",
     "fail",
     "is_websocket",
     "recorded_head",

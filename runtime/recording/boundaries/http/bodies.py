@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from .secrets import REDACTED
@@ -50,6 +51,7 @@ def content_type(headers: Sequence[Sequence[str]]) -> str:
     return ""
 
 
+@lru_cache(maxsize=256)
 def is_json(kind: str) -> bool:
     """Return whether a content type is JSON."""
     media = kind.partition(";")[0].strip().lower()
@@ -70,10 +72,10 @@ def clean_json(body: bytes) -> bytes:
 def clean_chunks(chunks: list[bytes], headers: list[list[str]]) -> tuple[list[bytes], list[list[str]]]:
     """Return the chunks and headers of a JSON response without the tokens in it: the same objects if it has none. Else
     it becomes one plain chunk, with the headers of such a response."""
-    if sum(map(len, chunks)) > MAX_JSON or not is_json(content_type(headers)):
+    if not is_json(content_type(headers)) or sum(map(len, chunks)) > MAX_JSON:
         return chunks, headers
     body = plain = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    if any(name.lower() == "content-encoding" for name, _ in headers):
+    if any(len(name) == 16 and name.lower() == "content-encoding" for name, _ in headers):
         from ...tape.secrets.redacting import coding_of, decoded
 
         found = decoded(body, coding_of(headers))

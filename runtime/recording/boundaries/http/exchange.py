@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any, Final
-from weakref import ref
 
 from greenroom.storage.errors import ReplayError
 
@@ -19,7 +17,7 @@ from ..cancelled import until_cancelled
 from .bodies import MOST_BYTES, clean_chunks
 from .secrets import clean_answer_headers
 
-__all__ = ["Exchange", "Replayed", "end_open", "fail", "recorded_head", "recorded_head_async"]
+__all__ = ["Exchange", "Replayed", "fail", "recorded_head", "recorded_head_async"]
 
 _OF_A_CHUNK: Final = 256
 """Bytes that a chunk takes beside its content."""
@@ -55,7 +53,6 @@ class Exchange:
         self._last = perf_counter_ns()
         self.over = False
         pending.watch(self)
-        _open[id(self)] = ref(self)
 
     @property
     def has_chunks(self) -> bool:
@@ -99,15 +96,13 @@ class Exchange:
     def end(self, complete: bool) -> None:
         """Put all of it on the tape. `complete` is whether the transport had no more to give."""
         if not self.over:
-            self._is_over()
-            self._pending.finish(self._outcome(complete or self._all_is_there()))
+            self._finish(self._outcome(complete or self._all_is_there()))
 
     def cut_off(self, tail: bytes, left: int) -> None:
         """Put on the tape what came until the other side broke off in the middle of the chunks of HTTP/1.1: the wire
         ended with `tail`, or `left` bytes before the end of the last chunk."""
         if not self.over:
-            self._is_over()
-            self._pending.finish({**self._outcome(True), "tail": tail, "left": left})
+            self._finish({**self._outcome(True), "tail": tail, "left": left})
 
     def so_far(self) -> dict[str, Any]:
         """Return the outcome as far as the program has got it."""
@@ -115,24 +110,26 @@ class Exchange:
 
     def upgraded(self) -> None:
         """Put on the tape that the connection became a websocket, whose messages are not recorded."""
-        self._is_over()
-        self._pending.finish({**self._outcome(False), "upgraded": True})
+        self._finish({**self._outcome(False), "upgraded": True})
 
     def fail(self, error: BaseException) -> None:
         """Put what came on the tape, and the error with which it broke off."""
         if not self.over:
-            self._is_over()
             if not isinstance(error, asyncio.CancelledError):
                 self._pending.tick()
-            self._pending.finish({**self._outcome(False), "error": held_error(error)})
+            self._finish({**self._outcome(False), "error": held_error(error)})
 
-    def _is_over(self) -> None:
-        self.over = True
-        _open.pop(id(self), None)
+    def _finish(self, outcome: dict[str, Any]) -> None:
+        """Put the outcome on the tape, and let go of all of it: a client's response may stand in a cycle, so what it
+        holds would wait for the garbage collector."""
+        pending, self.over = self._pending, True
+        self._chunks, self._gaps, self._head = [], [], {}
+        del self._pending
+        pending.finish(outcome)
 
     def _outcome(self, complete: bool) -> dict[str, Any]:
-        chunks, gaps = list(map(bytes, self._chunks)), self._gaps
-        outcome = {**self._head, "chunks": chunks, "gaps": gaps, "complete": complete}
+        chunks = list(map(bytes, self._chunks))
+        outcome = {**self._head, "chunks": chunks, "gaps": self._gaps, "complete": complete}
         if self._left_out:
             return {**outcome, "complete": False, "left_out": self._left_out}
         cleaned, headers = clean_chunks(chunks, self._head["headers"])
@@ -152,21 +149,6 @@ class Exchange:
         if not getattr(self, "over", True):
             with suppress(Exception):  # the interpreter may be on its way out
                 self.end(False)
-
-
-_open: Final[dict[int, ref[Exchange]]] = {}
-
-
-def end_open() -> None:
-    """Put responses on the tape that the program has not read to their end, when the process ends."""
-    for each in list(_open.values()):
-        exchange = each()
-        if exchange is not None:
-            with suppress(Exception):
-                exchange.end(False)
-
-
-atexit.register(end_open)
 
 
 class Replayed:

@@ -128,7 +128,7 @@ class _Library:
         else:
             body, rest = gathered(request.stream)
             request = self._with_body(request, body, rest=rest)
-        pending = _begin(reel, request, body)
+        pending = reel.begin(ask(request.method, str(request.url), request.headers.raw, body))
         if pending.recorded is not None:
             return self._answer(pending, recorded_head(pending))
         if pending.changed is not None:
@@ -148,7 +148,7 @@ class _Library:
         else:
             body, rest = await gathered_async(request.stream)
             request = self._with_body(request, body, rest=rest)
-        pending = _begin(reel, request, body)
+        pending = reel.begin(ask(request.method, str(request.url), request.headers.raw, body))
         if pending.recorded is not None:
             return self._answer(pending, await recorded_head_async(pending))
         if pending.changed is not None:
@@ -206,10 +206,6 @@ class _Library:
                 "reason_phrase": head["reason"].encode("latin-1"),
             },
         )
-
-
-def _begin(reel: Reel, request: Any, body: bytes) -> Pending:
-    return reel.begin(ask(request.method, str(request.url), request.headers.raw, body))
 
 
 class _Recording:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,31 +22,32 @@ def ask(method: str, url: str, headers: Iterable[tuple[str | bytes, str | bytes]
 
     No header identifies it: they tell of the client, the moment, and who asks. The boundary of a multipart body is
     other in each run, so it does not count either; nor does a body that is longer than is kept."""
-    clean = clean_url(url)
+    shown, name, known = _target(method, url)
     cleaned = clean_headers(headers)
-    input: dict[str, Any] = {"method": method, "url": clean.url, "headers": cleaned, "body": body}
+    input: dict[str, Any] = {"method": method, "url": shown, "headers": cleaned, "body": body}
     identity = body
     if len(body) > MOST_BYTES:
         input["left_out"] = len(body)
         identity = body = b""
     elif body:
         kind = content_type(cleaned)
-        lowered = kind[:64].lower()
-        if lowered.startswith("application/x-www-form-urlencoded"):
+        if is_json(kind):
+            identity = body = clean_json(body)
+        elif (lowered := kind[:64].lower()).startswith("application/x-www-form-urlencoded"):
             identity = body = clean_form(body)
         elif lowered.startswith("multipart/") and (found := _BOUNDARY.search(kind)) is not None:
             boundary = found[1].encode("latin-1")
             body = clean_multipart(body, boundary)
             identity = body.replace(boundary, b"boundary")
-        elif is_json(lowered):
-            identity = body = clean_json(body)
     input["body"] = body
-    return Asked(
-        "http",
-        f"{method} {clean.name}",
-        input,
-        f"{method} {clean.identity}\n".encode("utf-8", "surrogatepass") + identity,
-    )
+    return Asked("http", name, input, known + identity)
+
+
+@lru_cache(maxsize=512)
+def _target(method: str, url: str) -> tuple[str, str, bytes]:
+    """Return the URL as it stands on a tape, the name of the call, and what of both identifies a request."""
+    clean = clean_url(url)
+    return clean.url, f"{method} {clean.name}", f"{method} {clean.identity}\n".encode("utf-8", "surrogatepass")
 
 
 def changed_headers(
