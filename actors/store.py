@@ -56,6 +56,8 @@ from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.search import EventSearch
 from greenroom.storage.records.records import Records
 
+from .word_listing import ListWords, WordListing
+
 __all__ = ["Append", "ArtifactStore", "ContentGone", "Repair", "key_taken"]
 
 _LITTLE: Final = 2048
@@ -168,7 +170,8 @@ class ArtifactStore(PooledActor):
         self.journal.load = self.contents.readable
         self.artifacts = Artifacts(engine)
         self.records = Records(engine)
-        self.search = ArtifactSearch(engine, self.artifacts)
+        self._word_listing = WordListing(engine)
+        self.search = ArtifactSearch(engine, self.artifacts, self._list_words)
         self.events = EventSearch(engine, self.journal)
         self.audit = AuditLog(engine)
         self.quota: ByteQuota | None = None
@@ -213,6 +216,8 @@ class ArtifactStore(PooledActor):
             return missing
         if kind is Repair:
             return self._repair(message)
+        if kind is ListWords:
+            return self._words_turn(message)
         if kind is _AbortBlob:
             return self.engine.write(self.contents.abort_blob_ops(message.blob))
         return super()._handle_receive(message)
@@ -294,6 +299,25 @@ class ArtifactStore(PooledActor):
             else:
                 contents.append((content, reference))
         return tuple(contents), tuple(gone)
+
+    def list_words_while_idle(self) -> None:
+        """Have artifacts listed by their words, if nothing was written since the last call."""
+        self._word_listing.while_idle(self.tell)
+
+    def _list_words(self) -> None:
+        self._word_listing.before_search(lambda message: self.ask(message, self.WRITE_TIMEOUT))
+
+    def _words_turn(self, message: ListWords) -> bytes | None:
+        try:
+            begin = self._word_listing.turn(message, self._write)
+        except GreenroomError:
+            if message.until:
+                return None  # nobody waits for it
+            raise
+        following = message.next(begin) if not self.waiting else None
+        if following is not None:
+            self.tell(following)
+        return begin
 
     def _in_turn(self, work: Callable[[], None]) -> None:
         """Run `work` while nothing is written."""

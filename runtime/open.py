@@ -63,6 +63,7 @@ _GRACE_SECONDS: Final = 1.0
 _TIMEOUT_SECONDS: Final = 1.0
 _SAVING_SECONDS: Final = 1.0
 _AUDIT_SECONDS: Final = 10.0
+_LISTING_SECONDS: Final = 1.0
 open_runtimes: weakref.WeakSet[Parts] = weakref.WeakSet()
 
 
@@ -179,6 +180,7 @@ class Parts:
             self.core.timers.every(_TIMEOUT_SECONDS, self.policies.timekeeper.tick)
             self.core.timers.every(_SAVING_SECONDS, self.core.supervisor.save_due)
             self.core.timers.every(_AUDIT_SECONDS, self.core.trail.tidy)
+            self.core.timers.every(_LISTING_SECONDS, self.core.store.list_words_while_idle)
             self.retention.begin()
             if config.durability is Durability.FSYNC:
                 # For messages sent by `tell`.

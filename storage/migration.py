@@ -7,7 +7,6 @@ opening starts over.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, TypeVar
@@ -15,16 +14,12 @@ from typing import Final, TypeVar
 from greenroom.storage.artifacts.index import (
     BY_PARENT,
     BY_WORD,
-    MANY_WORDS,
-    WORDS_KEY,
-    WORDS_MARK,
+    UNLISTED,
     artifact_entries,
     suffix_of,
-    texts_of,
-    word_bytes,
 )
-from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.artifacts.records import unsealed_record
+from greenroom.storage.artifacts.words import WORDS_KEY, WORDS_MARK
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import (
@@ -36,7 +31,7 @@ from greenroom.storage.codec.keys import (
     INDEX_TAG,
     after_prefix,
 )
-from greenroom.storage.codec.records import unpack_value, unseal
+from greenroom.storage.codec.records import unseal
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.engine.engine import CF, FORMAT_VERSION, Engine, Op
 from greenroom.storage.events.index import event_keys
@@ -50,7 +45,6 @@ logger = logger_of("migration")
 
 _BATCH: Final = 4096
 _Record = TypeVar("_Record")
-_WORD: Final = re.compile(r"[^\W_]+")
 
 
 def migrate(engine: Engine) -> None:
@@ -64,7 +58,7 @@ def migrate(engine: Engine) -> None:
         engine.set_format()
         logger.info("the store has format %d now", FORMAT_VERSION)
     if engine.get(CF.META, WORDS_KEY) != WORDS_MARK:
-        _write(engine, _renew_words(engine))
+        _write(engine, _forget_words(engine))
         engine.write([(CF.META, WORDS_KEY, WORDS_MARK)])
 
 
@@ -96,24 +90,17 @@ def _row(session: bytes, stored: bytes) -> SessionRow:
     return SessionRow(*unseal(session, stored, "a row"))
 
 
-def _renew_words(engine: Engine) -> Iterator[list[Op]]:
-    """List artifacts by the words of today's rules, if another greenroom has listed them by older ones."""
+def _forget_words(engine: Engine) -> Iterator[list[Op]]:
+    """Forget the words by which another greenroom has listed artifacts: a search lists them by today's rules."""
+    for key, _ in engine.pages(CF.INDEX, BY_WORD, after_prefix(BY_WORD)):
+        yield [(CF.INDEX, key, None)]
     for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
-        new, suffix = set(artifact_entries(session, number, record)), suffix_of(session, number, record.time)
-        old = {BY_WORD + word_bytes(word) + b"\x00" + suffix for word in _words_once(record)}
-        yield [(CF.INDEX, entry, None) for entry in {*old, MANY_WORDS + suffix} - new]
-        yield [(CF.INDEX, entry, b"") for entry in new if entry.startswith((BY_WORD, MANY_WORDS))]
-
-
-def _words_once(record: ArtifactRecord) -> set[str]:
-    """Return the words of an artifact by the rules of the first version: runs of letters and digits, case-folded."""
-    custom = unpack_value(record.custom)
-    texts = [record.name, record.description or "", *record.tags, *texts_of(custom)]
-    return {word for text in texts for word in _WORD.findall(text.casefold())}
+        yield [(CF.INDEX, UNLISTED + suffix_of(session, number, record.time), b"")]
 
 
 def _list_artifacts(engine: Engine) -> Iterator[list[Op]]:
-    """Index artifacts by type, tag, creator, custom entries and words, as format 2 requires."""
+    """Index artifacts by type, tag, creator and custom entries, as format 2 requires, and note that they are not listed
+    by words yet."""
     for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
         yield [(CF.INDEX, entry, b"") for entry in artifact_entries(session, number, record)]
 

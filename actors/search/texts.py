@@ -9,8 +9,8 @@ from typing import Final
 from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.session.answers.turns import turn_head, turns_of
 from greenroom.actors.store import ArtifactStore
-from greenroom.storage.artifacts.index import texts_of
 from greenroom.storage.artifacts.model import ArtifactRecord
+from greenroom.storage.artifacts.words import texts_of
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew
 from greenroom.storage.search.model import KINDS, Document

@@ -23,7 +23,15 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFou
 from greenroom.storage.events.index import OF_EVENTS
 from greenroom.storage.records.records import record_key, stored_record
 
-from .projection import OWNED_INDEXES, Change, add_artifact, add_event, owned_prefixes, record_references, state_entries
+from .projection import (
+    OWNED_INDEXES,
+    Change,
+    add_event,
+    add_stored_artifact,
+    owned_prefixes,
+    record_references,
+    state_entries,
+)
 
 __all__ = ["delete_damaged", "deletion"]
 
@@ -36,7 +44,7 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
     session = state.session
     there = Change(state_entries(state))
     for number, record in store.artifacts.records(session):
-        add_artifact(there, session, number, record)
+        add_stored_artifact(there, session, number, record)
     for sequence, stored in store.journal.read(session):
         add_event(there, session, sequence, stored)
     there.held += record_references(session, (record for _, record in store.records.all(session))).held
@@ -73,7 +81,7 @@ def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> int
         except (IntegrityError, SchemaTooNew):
             continue
         if record is not None:
-            add_artifact(there, session, number, record)
+            add_stored_artifact(there, session, number, record)
     for sequence, stored in store.journal.readable(session):
         add_event(there, session, sequence, stored)
     for key, entry in store.records.entries(session):

@@ -17,9 +17,10 @@ from greenroom.actors.session.state.grants import shared_key, shared_keys
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.session.state.shares import whole_entries, whole_entry
 from greenroom.actors.store import ArtifactStore
-from greenroom.storage.artifacts.index import IN_SESSION
+from greenroom.storage.artifacts.index import IN_SESSION, suffix_of
 from greenroom.storage.artifacts.model import LABEL, ArtifactRecord, new_record
 from greenroom.storage.artifacts.records import Artifacts
+from greenroom.storage.artifacts.words import word_entries
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import INDEX_APPROVAL, INDEX_ARTIFACT_NAME, INDEX_MESSAGE, INDEX_SCOPE, sequence_key
 from greenroom.storage.content.chunks import ARTIFACT, EVENT, MESSAGE, RECORD, Reference
@@ -54,6 +55,7 @@ __all__ = [
     "add_artifact",
     "add_event",
     "add_record",
+    "add_stored_artifact",
     "artifact_record",
     "brought_by",
     "found_by",
@@ -208,6 +210,13 @@ def add_artifact(change: Change, session: bytes, number: int, record: ArtifactRe
     change.held.append((record.content_hash, Reference(session, ARTIFACT, number)))
 
 
+def add_stored_artifact(change: Change, session: bytes, number: int, record: ArtifactRecord) -> None:
+    """Add what an artifact in the store may have by now: also the entries of its words, which a search adds."""
+    add_artifact(change, session, number, record)
+    words = word_entries(record, suffix_of(session, number, record.time))
+    change.ops += [(CF.INDEX, key, b"") for key in words or ()]
+
+
 def add_record(change: Change, session: bytes, key: bytes, record: StoredRecord) -> None:
     """Add what a record has as long as it exists: its entry, and its content if its value is one."""
     change.ops.append(record_entry(session, key, record))
@@ -229,7 +238,7 @@ def brought_by(store: ArtifactStore, family: int, session: bytes, number: int) -
     if family == CF.ARTIFACTS:
         record = store.artifacts.record(session, number)
         if record is not None:
-            add_artifact(change, session, number, record)
+            add_stored_artifact(change, session, number, record)
     elif family == CF.JOURNAL and store.journal.holds(session, number):
         add_event(change, session, number, store.journal.stored(session, number))
     return change
@@ -303,7 +312,9 @@ def _artifact_deleted(
     number, name, version = data["sequence"], data["name"], data["version"]
     record = known.record(session, number)
     if record is not None:
-        change.ops += [(cf, key, None) for cf, key, _ in Artifacts.add(session, number, record)]
+        there = Change()
+        add_stored_artifact(there, session, number, record)
+        change.ops += [(cf, key, None) for cf, key, _ in there.ops]
     # A version never means two things: the newest one leaves an entry to show that it was given out.
     left = b"" if known.is_newest(session, name, version) else None
     change.ops.append(Artifacts.name_entry(session, name, version, left))

@@ -1,20 +1,17 @@
 """The index entries of an artifact: the keys under which queries find it.
 
 Within a session an artifact is listed by type, by tag, and by name and label, in the order of its number, which is the
-order of time. Across sessions it is listed by type, tag, creator, parent, custom entries and words; these keys end in
-its *suffix*: the time, the session and the number. docs/format.md is the specification.
+order of time. Across sessions it is listed by type, tag, creator, parent and custom entries, and later by its words;
+these keys end in its *suffix*: the time, the session and the number. docs/format.md is the specification.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
-from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from greenroom.storage.codec.keys import metadata_digest, text_digest
-from greenroom.storage.codec.records import seal, unpack_value
-from greenroom.storage.common.words import split_words
+from greenroom.storage.codec.records import unpack_value
 
 from .model import ArtifactRecord
 
@@ -28,20 +25,15 @@ __all__ = [
     "BY_WORD",
     "IN_SESSION",
     "MANY_CUSTOM",
-    "MANY_WORDS",
     "PLACE",
     "SESSION_LABEL",
     "SESSION_TAG",
     "SESSION_TYPE",
-    "WORDS_KEY",
-    "WORDS_MARK",
+    "UNLISTED",
     "artifact_entries",
     "digest_of",
     "label_prefix",
     "suffix_of",
-    "texts_of",
-    "word_bytes",
-    "words_of",
 ]
 
 # First bytes of keys in the `index` family.
@@ -55,7 +47,7 @@ BY_PARENT: Final = b"q"  # digest of the parent artifact, suffix
 BY_CUSTOM: Final = b"x"  # digest of one key and its value, suffix
 BY_WORD: Final = b"w"  # a word, NUL, suffix
 MANY_CUSTOM: Final = b"zx"  # suffix, of an artifact with too many custom entries to list each
-MANY_WORDS: Final = b"zw"  # suffix, of an artifact with too many words to list each
+UNLISTED: Final = b"zw"  # suffix, of an artifact that is not listed by its words
 
 IN_SESSION: Final = (SESSION_TYPE, SESSION_TAG, SESSION_LABEL)
 """First bytes of the keys that continue with the session."""
@@ -64,15 +56,7 @@ ACROSS: Final = (BY_TYPE, BY_TAG, BY_CREATOR, BY_PARENT, BY_CUSTOM, BY_WORD, b"z
 
 PLACE: Final = 32
 """The length of a suffix in bytes."""
-MOST_WORDS: Final = 64
-MOST_READ: Final = 256
 MOST_CUSTOM: Final = 64
-WORD_BYTES: Final = 32
-
-WORDS_KEY: Final = b"words"
-"""The key in the `meta` family that says by which rules the words in the index were made."""
-WORDS_MARK: Final = seal(WORDS_KEY, [2])
-"""Its value if they were made by today's rules. With any other value, even a damaged record, they are made anew."""
 
 digest_of = lru_cache(maxsize=4096)(text_digest)
 
@@ -88,9 +72,8 @@ def label_prefix(session: bytes, name: str, label: str) -> bytes:
 
 
 def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> list[bytes]:
-    """Return the keys that list an artifact, from its record, except the one of its name and version."""
-    # The suffix and the bytes of words are spelled out here, without calls, and the fields are taken at once, because
-    # every stored artifact comes by.
+    """Return the keys that list a new artifact, from its record, except the one of its name and version."""
+    # The suffix is spelled out here, and the fields are taken at once, because every stored artifact comes by.
     _, name, _, _, type_, _, _, _, _, created_by, parent, tags, custom, time, label = record
     type_digest = digest_of(type_)
     last = number.to_bytes(8, "big")
@@ -112,52 +95,5 @@ def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> lis
         else:
             # two keys of an object may have one digest
             keys += dict.fromkeys(BY_CUSTOM + metadata_digest(key, value) + suffix for key, value in entries.items())
-    words = _first_words(record)
-    if words is None:
-        keys.append(MANY_WORDS + suffix)
-    else:
-        tail = b"\x00" + suffix
-        for word in words:
-            keys.append(BY_WORD + word.encode("utf-8", "surrogatepass")[:WORD_BYTES] + tail)
+    keys.append(UNLISTED + suffix)
     return keys
-
-
-def _first_words(record: ArtifactRecord) -> set[str] | None:
-    """Return the words of an artifact; None if there are too many."""
-    found = list(split_words(record.name))
-    if record.description or record.tags or len(record.custom) > 1:
-        found = list(islice(words_of(record), MOST_READ + 1))
-    words = set(found)
-    return words if len(words) <= MOST_WORDS and len(found) <= MOST_READ else None
-
-
-def words_of(record: ArtifactRecord) -> Iterator[str]:
-    """Yield the words of an artifact's name, description, tags and custom values, as `split_words` makes them."""
-    yield from split_words(record.name)
-    if record.description:
-        yield from split_words(record.description)
-    for tag in record.tags:
-        yield from split_words(tag)
-    if len(record.custom) > 1:
-        for text in texts_of(unpack_value(record.custom)):
-            yield from split_words(text)
-
-
-def word_bytes(word: str) -> bytes:
-    """Return a word as it stands in a key: its first bytes."""
-    return word.encode("utf-8", "surrogatepass")[:WORD_BYTES]
-
-
-def texts_of(value: Any) -> Iterator[str]:
-    """Yield the texts and numbers in a JSON value, without the keys of objects."""
-    kind = type(value)
-    if kind is str:
-        yield value
-    elif kind is int or kind is float:
-        yield str(value)
-    elif kind is dict:
-        for each in value.values():
-            yield from texts_of(each)
-    elif kind is list:
-        for each in value:
-            yield from texts_of(each)

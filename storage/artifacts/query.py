@@ -21,9 +21,9 @@ from greenroom.storage.common.validation import Moment, SessionId, validated
 from greenroom.storage.common.words import folded, wanted_words
 from greenroom.storage.errors import GreenroomError, ValidationError
 
-from .index import words_of
 from .model import ArtifactId, ArtifactInfo, ArtifactRecord, artifact_type
 from .similar import is_similar
+from .words import words_of
 
 __all__ = [
     "ArtifactCriteria",

@@ -1,4 +1,4 @@
-"""Find artifacts: choose the narrowest index range, test the records that it lists, sort, and take the page."""
+"""Find artifacts: test the records that the index lists, sort them, and take the page."""
 
 from __future__ import annotations
 
@@ -7,37 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.storage.codec.keys import after_prefix, metadata_digest, session_id_of
+from greenroom.storage.codec.keys import after_prefix, session_id_of
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.metering import built, counted, held
 from greenroom.storage.common.page import Page
-from greenroom.storage.content.chunks import ARTIFACT, CONTENT_REFERENCE
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Engine
 from greenroom.storage.engine.ranges import Range, narrowest
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 
-from .index import (
-    BY_CREATOR,
-    BY_CUSTOM,
-    BY_PARENT,
-    BY_TAG,
-    BY_TYPE,
-    BY_WORD,
-    MANY_CUSTOM,
-    MANY_WORDS,
-    PLACE,
-    SESSION_TAG,
-    SESSION_TYPE,
-    WORD_BYTES,
-    WORDS_KEY,
-    WORDS_MARK,
-    digest_of,
-    word_bytes,
-)
+from .index import BY_PARENT, PLACE, SESSION_TAG, SESSION_TYPE, digest_of
 from .model import ArtifactInfo, ArtifactRecord
+from .places import Places
 from .records import Artifacts, artifact_info, facts_of, unsealed_record
-from .similar import is_similar
 
 if TYPE_CHECKING:
     from .query import ArtifactCriteria, ArtifactQuery
@@ -48,7 +30,6 @@ logger = logger_of("artifacts")
 
 _PLAIN: Final = frozenset({"artifact_type", "session_id"})
 _LATEST: Final = frozenset({"latest_only", "session_id"})
-_LEAPS: Final = 1000
 _SPARSE: Final = 3
 """Reading a session's records one by one costs so many times what reading them all in a row costs."""
 
@@ -59,9 +40,12 @@ Found = tuple[Any, bytes, ArtifactRecord]
 class ArtifactSearch:
     """Answers queries from the index. Thread-safe."""
 
-    def __init__(self, engine: Engine, artifacts: Artifacts) -> None:
+    def __init__(self, engine: Engine, artifacts: Artifacts, list_words: Callable[[], None]) -> None:
+        """`list_words` is called before artifacts are searched for words: it lists those that are not listed yet."""
         self._engine = engine
         self._artifacts = artifacts
+        self._places = Places(engine)
+        self._list_words = list_words
 
     # -- one session
 
@@ -157,7 +141,7 @@ class ArtifactSearch:
             drivers.append([_whole(SESSION_TYPE + session + digest_of(criteria.artifact_type))])
         listed: list[bytes] | None = None
         if criteria.content_hash is not None:
-            listed = [key[-8:] for key in self._uses(criteria.content_hash, session)]
+            listed = [key[-8:] for key in self._places.uses(criteria.content_hash, session)]
         elif criteria.parent_artifact is not None:
             begin, end = _whole(BY_PARENT + digest_of(criteria.parent_artifact))
             listed = [key[-8:] for key, _ in self._engine.pages(CF.INDEX, begin, end) if key[-24:-8] == session]
@@ -185,22 +169,41 @@ class ArtifactSearch:
         page = self._listed_page(criteria)
         if page is not None:
             return page
+        if criteria.text is not None:
+            self._list_words()
+        if criteria.sort == "date" and criteria.limit is not None:
+            return self._page_in_order(criteria)
+        return self._page(criteria, self._records_of_all(criteria))
+
+    def _page_in_order(self, criteria: ArtifactCriteria) -> Page[ArtifactInfo]:
+        """Return a page by time. No more artifacts are read than up to its end; they are counted if somebody asks."""
+        assert criteria.limit is not None
+        end = criteria.offset + criteria.limit
+        matching = islice(self._matching(criteria), end + 1)
+        passed = sum(1 for _ in islice(matching, criteria.offset))
+        chosen = list(held(islice(matching, criteria.limit), lambda found: len(found[1].custom)))
+        items = tuple(counted((_info(suffix, record) for suffix, record in chosen), facts_of))
+        if next(matching, None) is None:
+            return Page(items, passed + len(items), criteria.offset, criteria.limit)
+        return Page(
+            items, lambda: sum(1 for _ in self._matching(criteria)), criteria.offset, criteria.limit, has_more=True
+        )
+
+    def _matching(self, criteria: ArtifactCriteria) -> Iterator[tuple[bytes, ArtifactRecord]]:
+        from .query import ArtifactFilter
+
+        accept = ArtifactFilter(criteria)
+        return (found for found in self._records_of_all(criteria) if accept.matches(found[1]))
+
+    def _records_of_all(self, criteria: ArtifactCriteria) -> Iterator[tuple[bytes, ArtifactRecord]]:
+        """Yield (suffix, record) of the artifacts of all sessions that may match, in the order of time."""
         hidden = staged_sessions(self._engine)
-        seen: set[bytes] | None = set() if criteria.text is not None else None
-
-        def records() -> Iterator[tuple[bytes, ArtifactRecord]]:
-            for suffix in self._suffixes(criteria):
-                if seen is not None:  # several words of an artifact may begin alike
-                    if suffix in seen:
-                        continue
-                    seen.add(suffix)
-                if suffix[8:24] in hidden:
-                    continue
-                record = self._record(suffix[8:])
-                if record is not None and (not criteria.latest_only or self._is_latest(suffix, record)):
-                    yield suffix, record
-
-        return self._page(criteria, records())
+        for suffix in self._places.listed(criteria):
+            if suffix[8:24] in hidden:
+                continue
+            record = self._record(suffix[8:])
+            if record is not None and (not criteria.latest_only or self._is_latest(suffix, record)):
+                yield suffix, record
 
     def _is_latest(self, suffix: bytes, record: ArtifactRecord) -> bool:
         newest = self._artifacts.latest(suffix[8:24], record.name)[1]
@@ -215,7 +218,7 @@ class ArtifactSearch:
             return None
         if not asked <= {"artifact_type", "tags", "created_by", "parent_artifact"}:
             return None
-        ranges = self._ranges_of_all(criteria) if not asked else self._drivers(criteria)[0]
+        ranges = self._places.ranges(criteria)
         hidden = staged_sessions(self._engine)
         wanted = criteria.offset + limit
         total = 0
@@ -248,76 +251,6 @@ class ArtifactSearch:
                 items.append(info)
         return Page(tuple(items), total, criteria.offset, limit)
 
-    def _suffixes(self, criteria: ArtifactCriteria) -> Iterator[bytes]:
-        """Yield the suffixes of all artifacts that match, and perhaps of more."""
-        if criteria.content_hash is not None:
-            for key in self._uses(criteria.content_hash):
-                record = self._record(key)
-                if record is not None:
-                    yield record.time.to_bytes(8, "big") + key
-            return
-        drivers = self._drivers(criteria)
-        if len(drivers) > 1:
-            for key in narrowest(self._engine, drivers):
-                yield key[-PLACE:]
-            return
-        for begin, end in drivers[0] if drivers else self._ranges_of_all(criteria):
-            for key, _ in self._engine.pages(CF.INDEX, begin, end):
-                yield key[-PLACE:]
-
-    def _drivers(self, criteria: ArtifactCriteria) -> list[list[Range]]:
-        """Return, for each criterion that an index covers, the ranges that together list all artifacts which meet
-        it."""
-        low, high = criteria.low.to_bytes(8, "big"), criteria.high.to_bytes(8, "big")
-
-        def between(prefix: bytes) -> Range:
-            return prefix + low, prefix + high
-
-        drivers = [[between(BY_TAG + digest_of(tag))] for tag in criteria.tags]
-        if criteria.created_by is not None:
-            drivers.append([between(BY_CREATOR + digest_of(criteria.created_by))])
-        if criteria.parent_artifact is not None:
-            drivers.append([between(BY_PARENT + digest_of(criteria.parent_artifact))])
-        drivers += [
-            [between(BY_CUSTOM + metadata_digest(key, value)), between(MANY_CUSTOM)]
-            for key, value in criteria.custom.items()
-        ]
-        if not criteria.fuzzy and self._words_are_current():
-            drivers += [[_whole(BY_WORD + word_bytes(word)), between(MANY_WORDS)] for word in criteria.words]
-        if criteria.artifact_type is not None:
-            drivers.append([between(BY_TYPE + digest_of(criteria.artifact_type))])
-        if criteria.fuzzy and criteria.words and not drivers and self._words_are_current():
-            # This looks at every word there is, so it is done only if nothing else narrows the search, and for one
-            # word.
-            similar = self._similar(max(criteria.words, key=len))
-            drivers.append([*(between(BY_WORD + word + b"\x00") for word in similar), between(MANY_WORDS)])
-        return drivers
-
-    def _words_are_current(self) -> bool:
-        """Return whether the words in the index follow today's rules. They do not in a store that an older greenroom
-        has written and that is open for reading only; then the records are read."""
-        return self._engine.get(CF.META, WORDS_KEY) == WORDS_MARK
-
-    def _similar(self, wanted: str) -> Iterator[bytes]:
-        """Yield the words in the index that may be similar to a word, as they stand in keys."""
-        position, end = BY_WORD, after_prefix(BY_WORD)
-        while keys := self._engine.keys(CF.INDEX, position, end, limit=_LEAPS, beyond=_after_word):
-            for key in keys:
-                word = key[1 : key.index(b"\x00", 1)]
-                # only a part of a truncated word is known
-                if len(word) == WORD_BYTES or is_similar(wanted, word.decode("utf-8", "surrogatepass")):
-                    yield word
-            position = _after_word(keys[-1])
-
-    def _ranges_of_all(self, criteria: ArtifactCriteria) -> Iterator[Range]:
-        """Yield the ranges that together list every artifact: one for each type, found by one seek each."""
-        low, high = criteria.low.to_bytes(8, "big"), criteria.high.to_bytes(8, "big")
-        position, end = BY_TYPE, after_prefix(BY_TYPE)
-        while found := self._engine.keys(CF.INDEX, position, end, limit=1):
-            prefix = found[0][:9]
-            yield prefix + low, prefix + high
-            position = after_prefix(prefix)
-
     # -- reading and choosing
 
     def _page(self, criteria: ArtifactCriteria, records: Iterable[tuple[bytes, ArtifactRecord]]) -> Page[ArtifactInfo]:
@@ -345,13 +278,6 @@ class ArtifactSearch:
         chosen = found[criteria.offset : end]
         items = counted((_info(suffix, record) for _, suffix, record in chosen), facts_of)
         return Page(tuple(items), total, criteria.offset, criteria.limit)
-
-    def _uses(self, content_hash: str, session: bytes = b"") -> Iterator[bytes]:
-        """Yield session and number of the artifacts with this content."""
-        prefix = CONTENT_REFERENCE + bytes.fromhex(content_hash) + session
-        for key, _ in self._engine.pages(CF.REFERENCES, prefix, after_prefix(prefix)):
-            if key[49:50] == ARTIFACT:
-                yield key[33:49] + key[50:58]
 
     def _record(self, key: bytes) -> ArtifactRecord | None:
         """Return the record under session and number; None if it is gone or damaged."""
@@ -383,11 +309,6 @@ def _order(found: Found) -> tuple[Any, bytes]:
 
 def _encoded(found: Found) -> int:
     return len(found[2].custom)
-
-
-def _after_word(key: bytes) -> bytes:
-    """Return a key behind all keys of the same word."""
-    return key[: key.index(b"\x00", 1)] + b"\x01"
 
 
 def _whole(prefix: bytes) -> Range:

@@ -12,7 +12,9 @@ from greenroom.actors.session.projection import LOST, FoldedArtifacts, owned_pre
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
+from greenroom.storage.artifacts.index import suffix_of
 from greenroom.storage.artifacts.model import ArtifactRecord
+from greenroom.storage.artifacts.words import present_entries
 from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, after_prefix, session_id_of
 from greenroom.storage.content.chunks import Reference
 from greenroom.storage.engine.engine import CF, Op
@@ -94,6 +96,8 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
             derived.differing.append(sequence)
     derived.differing += sorted(snapshots)
     derived.records = artifacts.records
+    for number, record in artifacts.records.items():
+        derived.add(present_entries(store.engine, record, suffix_of(session, number, record.time)))
     derived.kept = artifacts.kept.live
     derived.add(record_references(session, derived.kept.values()).written())
     derived.contents = {Reference.parse(key)[0]: None for cf, key in derived.entries if cf == CF.REFERENCES}

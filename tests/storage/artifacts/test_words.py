@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.actors.word_listing import ListWords
 from greenroom.runtime import Runtime
-from greenroom.storage.artifacts.index import BY_WORD, WORDS_KEY
+from greenroom.storage.artifacts.index import BY_WORD
+from greenroom.storage.artifacts.words import WORDS_KEY
 from greenroom.storage.codec.keys import after_prefix
 from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 
@@ -67,6 +69,7 @@ def test_a_store_whose_words_are_of_older_rules_is_searched_and_brought_up_to_da
         for text, _ in CASES:
             session.store_artifact("t", "x", "1", description=text)
         ids = {text: rt.query_artifacts(text=wanted).items[0].id for text, wanted in CASES[3:4]}
+        rt._store.ask(ListWords(), 60)
     engine = Engine(store_path, Durability.WAL, EngineOptions())
     words = [key for key, _ in engine.pages(CF.INDEX, BY_WORD, after_prefix(BY_WORD))]
     places = [key[key.index(b"\x00", 1) :] for key in words if key.startswith(BY_WORD + "大学".encode())]
@@ -78,6 +81,9 @@ def test_a_store_whose_words_are_of_older_rules_is_searched_and_brought_up_to_da
         assert rt.query_artifacts(text="file abc").items[0].id in ids.values()
         assert rt.query_artifacts(text="大学").total == 4
     with Runtime.open(store_path) as rt:
+        assert rt.query_artifacts(text="大学").total == 4
+        assert rt.verify().problems == []
+        rt._store.ask(ListWords(), 60)
         assert rt.query_artifacts(text="大学").total == 4
         assert rt.verify().problems == []
 

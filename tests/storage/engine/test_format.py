@@ -12,6 +12,7 @@ import tarfile
 import unicodedata
 import uuid
 from base64 import b64encode
+from collections.abc import Container
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -379,7 +380,7 @@ class Store:
                 keys |= event_keys(key, event)
         if self.format >= 2:
             for key, record in self.of("artifacts", b""):
-                keys |= artifact_keys(key[:16], key[16:], record, self.format)
+                keys |= artifact_keys(key[:16], key[16:], record, self.format, self["index"])
         assert {key: self["index"][key] for key in keys if key[:1] == b"M"} == {
             key: heads.get(key, b"") for key in keys if key[:1] == b"M"
         }
@@ -426,7 +427,9 @@ def event_keys(key: bytes, event: list[Any]) -> set[bytes]:
     return keys
 
 
-def artifact_keys(session: bytes, sequence: bytes, record: list[Any], version: int) -> set[bytes]:
+def artifact_keys(
+    session: bytes, sequence: bytes, record: list[Any], version: int, index: Container[bytes]
+) -> set[bytes]:
     kind, created_by, tags, custom = digest8(record[4].encode()), record[9], record[11], unpacked(record[12])
     place = record[13].to_bytes(8, "big") + session + sequence
     keys = {b"A" + session + kind + sequence, b"a" + kind + place}
@@ -443,7 +446,7 @@ def artifact_keys(session: bytes, sequence: bytes, record: list[Any], version: i
     else:
         keys |= {b"x" + entry_digest(key, value) + place for key, value in custom.items()}
     words = [word for text in (record[1], record[8] or "", *tags, *texts(custom)) for word in split(text)]
-    if len(set(words)) > 64 or len(words) > 256:
+    if len(set(words)) > 64 or len(words) > 256 or b"zw" + place in index:  # perhaps they are not listed yet
         keys.add(b"zw" + place)
     else:
         keys |= {b"w" + word.encode()[:32] + b"\0" + place for word in words}

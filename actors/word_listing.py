@@ -1,0 +1,87 @@
+"""Have the writer list artifacts by their words: before somebody searches for words, and while nobody writes.
+
+A new artifact is not listed by its words, which would take a fifth of the time to store it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from greenroom.storage.artifacts.index import UNLISTED
+from greenroom.storage.artifacts.words import are_unlisted, listing_ops
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.engine.engine import Engine, Op
+from greenroom.storage.errors import GreenroomError
+
+__all__ = ["ListWords", "WordListing"]
+
+logger = logger_of("store")
+
+_TOGETHER: Final = 500
+"""How many artifacts are listed in one turn of the writer for a search."""
+_TURNS: Final = 4
+"""How many turns a search waits for. It reads the artifacts that are not listed then."""
+_TOGETHER_IDLE: Final = 50
+"""How many artifacts are listed in one turn of the writer while nobody writes: about what a few artifacts cost."""
+_WORKING: Final = 0.2
+"""For so many seconds of an interval they are listed then."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListWords:
+    """List some artifacts by their words, from a key on. Replies where to go on; None if all are listed. `until` (of
+    the monotonic clock) the writer goes on itself, unless it has something else to do."""
+
+    begin: bytes = UNLISTED
+    most: int = _TOGETHER
+    until: float = 0.0
+
+    def next(self, begin: bytes | None) -> ListWords | None:
+        """Return the message with which the writer goes on."""
+        return replace(self, begin=begin) if begin is not None and time.monotonic() < self.until else None
+
+
+class WordListing:
+    """Knows whether artifacts are to be listed by their words, and has the writer do it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen = -1
+        self._listed = -1
+        """The moment of the store at which all were listed."""
+        self._tried = -1
+
+    def turn(self, message: ListWords, write: Callable[[list[Op]], object]) -> bytes | None:
+        """Do what a message asks for, in the turn of the writer. Raises StorageError, RuntimeClosed."""
+        is_idle = self._engine.moment() == self._seen
+        ops, begin = listing_ops(self._engine, message.begin, message.most)
+        if ops:
+            write(ops)
+        if is_idle:
+            self._seen = self._engine.moment()  # the writer itself does not count
+        if begin is None:
+            self._listed = self._engine.moment()
+        return begin
+
+    def before_search(self, ask: Callable[[ListWords], bytes | None]) -> None:
+        """List artifacts if many are not listed. Those that are not listed then are read by the search."""
+        if self._engine.read_only or self._engine.moment() == self._listed or not are_unlisted(self._engine):
+            return
+        begin: bytes | None = UNLISTED
+        try:
+            for _ in range(_TURNS):
+                if begin is not None:
+                    begin = ask(ListWords(begin))
+        except GreenroomError as error:
+            logger.info("artifacts are searched without an index of their words: %s", error)
+
+    def while_idle(self, tell: Callable[[ListWords], object]) -> None:
+        """List artifacts if nothing was written since the last call."""
+        moment = self._engine.moment()
+        if moment == self._seen and moment not in (self._listed, self._tried):
+            self._tried = moment  # on a full disk it is not tried again until something was written
+            tell(ListWords(most=_TOGETHER_IDLE, until=time.monotonic() + _WORKING))
+        self._seen = moment
