@@ -100,8 +100,11 @@ SESSIONS = Table(
         ),
         "find sessions by the begin of an id": lambda s: lambda: s.rt.find_sessions(s.made[3][:10]),
         "count sessions": reads_all(lambda s: s.rt.count_sessions),
-        "query artifacts of all by type, 20 rows and the total": reads_all(
-            lambda s: lambda: s.rt.query_artifacts(artifact_type="tool_result", limit=20)
+        "query artifacts of all by type, 20 rows": lambda s: (
+            lambda: s.rt.query_artifacts(artifact_type="tool_result", limit=20)
+        ),
+        "query artifacts of all by type, the total": reads_all(
+            lambda s: lambda: s.rt.query_artifacts(artifact_type="tool_result", limit=20).total
         ),
         "events of one session": lambda s: lambda: s.rt.events.query(session_id=_other(s).id, limit=20),
         "events of all, since now": lambda s: lambda: s.rt.events.query(after=time.time() - 1, limit=20),

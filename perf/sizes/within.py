@@ -188,6 +188,13 @@ WITHIN = (
             "list 20": lambda s: lambda: s.made.list_artifacts(limit=20),
             "query by type, 20 rows": lambda s: lambda: s.made.query_artifacts(artifact_type="tool_result", limit=20),
             "query by tag, 20 rows": lambda s: lambda: s.made.query_artifacts(tags=["tag 3"], limit=20),
+            "query by tag, the total": reads_all(
+                lambda s: lambda: s.made.query_artifacts(tags=["tag 3"], limit=20).total
+            ),
+            "query by tag and type, 20 rows": lambda s: (
+                lambda: s.made.query_artifacts(tags=["tag 3"], artifact_type="tool_result", limit=20)
+            ),
+            "query all by tag, 20 rows": lambda s: lambda: s.rt.query_artifacts(tags=["tag 3"], limit=20),
             "query by words, 20 rows": lambda s: lambda: s.made.query_artifacts(text="file 77", limit=20),
             "count by type": lambda s: lambda: s.made.count_artifacts(artifact_type="tool_result"),
             "names that begin with a text, all": reads_all(lambda s: lambda: s.made.artifact_names("file 77")),

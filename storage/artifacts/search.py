@@ -13,10 +13,10 @@ from greenroom.storage.common.metering import built, counted, held
 from greenroom.storage.common.page import Page
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Engine
-from greenroom.storage.engine.ranges import Range, narrowest
+from greenroom.storage.engine.ranges import Range, narrowest, shared
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 
-from .index import BY_PARENT, PLACE, SESSION_TAG, SESSION_TYPE, digest_of
+from .index import BY_PARENT, SESSION_TAG, SESSION_TYPE, digest_of
 from .model import ArtifactInfo, ArtifactRecord
 from .places import Places
 from .records import Artifacts, artifact_info, facts_of, unsealed_record
@@ -30,6 +30,10 @@ logger = logger_of("artifacts")
 
 _PLAIN: Final = frozenset({"artifact_type", "session_id"})
 _LATEST: Final = frozenset({"latest_only", "session_id"})
+_LISTED_HERE: Final = frozenset({"tags", "artifact_type", "session_id"})
+_LISTED: Final = frozenset({"artifact_type", "tags", "created_by", "parent_artifact"})
+_EVERY_NUMBER: Final = (b"", b"\xff" * 9)
+_MANY: Final = 1000
 _SPARSE: Final = 3
 """Reading a session's records one by one costs so many times what reading them all in a row costs."""
 
@@ -108,6 +112,13 @@ class ArtifactSearch:
             return Page((), 0, criteria.offset, criteria.limit)
         if criteria.latest_only and criteria.sort == "date" and criteria.asked <= _LATEST:
             return self._latest_page(session, criteria)
+        if criteria.tags and criteria.asked <= _LISTED_HERE:
+            prefixes = [SESSION_TAG + session + digest_of(tag) for tag in criteria.tags]
+            if criteria.artifact_type is not None:
+                prefixes.append(SESSION_TYPE + session + digest_of(criteria.artifact_type))
+            page = self._listed_page(criteria, [prefixes], _EVERY_NUMBER, session)
+            if page is not None:
+                return page
         return self._page(criteria, self._records_in(session, criteria, count))
 
     def _latest_page(self, session: bytes, criteria: ArtifactCriteria) -> Page[ArtifactInfo]:
@@ -166,9 +177,13 @@ class ArtifactSearch:
         criteria = query.criteria
         if criteria.low >= criteria.high:
             return Page((), 0, criteria.offset, criteria.limit)
-        page = self._listed_page(criteria)
-        if page is not None:
-            return page
+        asked = criteria.asked - {"created_after", "created_before"}
+        if asked <= _LISTED and len(asked) <= 1 and len(criteria.tags) <= 1:
+            between = criteria.low.to_bytes(8, "big"), criteria.high.to_bytes(8, "big")
+            groups = [[begin[: -len(between[0])]] for begin, _ in self._places.ranges(criteria)]
+            page = self._listed_page(criteria, groups, between)
+            if page is not None:
+                return page
         if criteria.text is not None:
             self._list_words()
         if criteria.sort == "date" and criteria.limit is not None:
@@ -209,47 +224,44 @@ class ArtifactSearch:
         newest = self._artifacts.latest(suffix[8:24], record.name)[1]
         return newest == int.from_bytes(suffix[24:], "big")
 
-    def _listed_page(self, criteria: ArtifactCriteria) -> Page[ArtifactInfo] | None:
-        """Return a page by time if one range lists exactly what is asked for, so that its keys alone give the total;
-        else None."""
-        asked = criteria.asked - {"created_after", "created_before"}
-        limit = criteria.limit
-        if limit is None or criteria.sort != "date" or len(asked) > 1 or len(criteria.tags) > 1:
+    def _listed_page(
+        self, criteria: ArtifactCriteria, groups: list[list[bytes]], between: Range, session: bytes = b""
+    ) -> Page[ArtifactInfo] | None:
+        """Return a page by time if the index lists exactly what is asked for, so that the records of the page alone are
+        read; else None. An artifact is listed if its suffix, or its number in `session`, is between the two and follows
+        all prefixes of a group. The total is counted when it is read."""
+        if criteria.limit is None or criteria.sort != "date":
             return None
-        if not asked <= {"artifact_type", "tags", "created_by", "parent_artifact"}:
-            return None
-        ranges = self._places.ranges(criteria)
-        hidden = staged_sessions(self._engine)
-        wanted = criteria.offset + limit
-        total = 0
-        suffixes: list[bytes] = []
-        for begin, end in ranges:
-            if hidden:
-                listed = [
-                    key[-PLACE:]
-                    for key, _ in self._engine.pages(CF.INDEX, begin, end, reverse=criteria.reverse)
-                    if key[-24:-8] not in hidden
-                ]
-                total += len(listed)
-                suffixes += listed[:wanted]
-            else:
-                total += self._engine.count(CF.INDEX, begin, end)
-                found = self._engine.scan(CF.INDEX, begin, end, reverse=criteria.reverse, limit=wanted)
-                suffixes += [key[-PLACE:] for key, _ in found]
-        suffixes.sort(reverse=criteria.reverse)
+        end = criteria.offset + criteria.limit
+
+        def walk(first: int) -> Iterator[bytes]:
+            hidden = frozenset() if session else staged_sessions(self._engine)
+            walks = (shared(self._engine, each, *between, reverse=criteria.reverse, first=first) for each in groups)
+            return (tail for tail in heapq.merge(*walks, reverse=criteria.reverse) if tail[8:24] not in hidden)
+
+        def total() -> int:
+            if len(groups[0]) > 1 or (not session and staged_sessions(self._engine)):
+                return sum(1 for _ in walk(_MANY))
+            low, high = between
+            return sum(self._engine.count(CF.INDEX, prefix + low, prefix + high) for (prefix,) in groups)
+
+        tails = list(islice(walk(min(end + 1, _MANY)), end + 1))
         from .query import ArtifactFilter
 
         accept = ArtifactFilter(criteria)
         items: list[ArtifactInfo] = []
-        for suffix in suffixes[criteria.offset : wanted]:
-            record = self._record(suffix[8:])
+        for tail in tails[criteria.offset : end]:
+            place = session + tail[-8:] if session else tail[8:]
+            record = self._record(place)
             if record is not None and not accept.matches(record):
                 return None  # two texts have one digest: only the records can tell
             if record is not None:
-                info = _info(suffix, record)
+                info = artifact_info(session_id_of(place[:16]), int.from_bytes(place[16:], "big"), record)
                 built(facts_of(info))
                 items.append(info)
-        return Page(tuple(items), total, criteria.offset, limit)
+        if len(tails) <= end:
+            return Page(tuple(items), len(tails), criteria.offset, criteria.limit, has_more=False)
+        return Page(tuple(items), total, criteria.offset, criteria.limit, has_more=True)
 
     # -- reading and choosing
 

@@ -25,7 +25,7 @@ from greenroom.storage.common.metering import hold
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.engine.engine import CF, Engine
-from greenroom.storage.engine.ranges import Range, narrowest, whole
+from greenroom.storage.engine.ranges import Range, met, narrowest, whole
 
 from .model import STATUS_CODE, SessionInfo, SessionRow
 
@@ -243,7 +243,7 @@ class Listing:
             found: list[tuple[bytes, bool]] = []
             window: bytes | None = None
             for at in range(0, len(lists), len(prefixes)):
-                candidates, bound = _met(lists[at : at + len(prefixes)], page, down)
+                candidates, bound = met(lists[at : at + len(prefixes)], page, down)
                 found += candidates
                 if bound is not None:
                     window = bound if window is None else max(window, bound) if down else min(window, bound)
@@ -342,32 +342,6 @@ class Listing:
             return list(dict.fromkeys(key[-16:] for key in keys))
         found = (self._engine.get(CF.INDEX, key) for key in keys)
         return [session for session in found if session is not None]
-
-
-def _met(lists: list[list[bytes]], page: int, down: bool) -> tuple[list[tuple[bytes, bool]], bytes | None]:
-    """Intersect the lists of several conditions, each the first entries of one that may go on if it is a whole page.
-
-    Return the candidates, and where they end; None if there are no more. The list that reaches farthest has the fewest
-    entries in the way, so it is followed to its end: beyond the ends of others a candidate is not certain.
-    """
-    bounds = [entries[-1] if len(entries) >= page else None for entries in lists]
-    if None in bounds:
-        driver = min((at for at, bound in enumerate(bounds) if bound is None), key=lambda at: len(lists[at]))
-    else:
-        driver = (min if down else max)(range(len(lists)), key=lambda at: (bounds[at] or b"", -at))
-    found = []
-    others = [(set(lists[at]), bounds[at]) for at in range(len(lists)) if at != driver]
-    for place in lists[driver]:
-        certain = True
-        for entries, bound in others:
-            if place in entries:
-                continue
-            if bound is None or (place >= bound if down else place <= bound):
-                break
-            certain = False
-        else:
-            found.append((place, certain))
-    return found, bounds[driver]
 
 
 def _by_position(match: _Match) -> Position:
