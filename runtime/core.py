@@ -107,13 +107,13 @@ class RuntimeCore:
 
     def ask_settled(self, session_id: str, message: m.Message[Reply], timeout: float) -> Reply:
         """Ask a session that has all that it is owed. Raises what the session raises."""
-        if self.owed.sessions:
+        if self.owed.sessions or self.owed.standing:
             self.owed.settle(session_id)
         return self.supervisor.ask(session_id, message, timeout)
 
     def settle(self, session_id: str | None = None) -> None:
         """Have a session, or all of them, get what they are owed, before they are read."""
-        if self.owed.sessions:
+        if self.owed.sessions or self.owed.standing:
             self.owed.settle(session_id)
 
     def exists(self, session_id: str) -> bool:

@@ -64,6 +64,7 @@ _TIMEOUT_SECONDS: Final = 1.0
 _SAVING_SECONDS: Final = 1.0
 _AUDIT_SECONDS: Final = 10.0
 _LISTING_SECONDS: Final = 1.0
+_OWED_SECONDS: Final = 1.0
 open_runtimes: weakref.WeakSet[Parts] = weakref.WeakSet()
 
 
@@ -181,6 +182,7 @@ class Parts:
             self.core.timers.every(_SAVING_SECONDS, self.core.supervisor.save_due)
             self.core.timers.every(_AUDIT_SECONDS, self.core.trail.tidy)
             self.core.timers.every(_LISTING_SECONDS, self.core.store.list_words_while_idle)
+            self.core.timers.every(_OWED_SECONDS, self.core.owed.hurry)
             self.retention.begin()
             if config.durability is Durability.FSYNC:
                 # For messages sent by `tell`.

@@ -72,8 +72,11 @@ class Owed:
     def __init__(self) -> None:
         self.sessions: dict[str, _Work] = {}
         """What waits, by session, oldest first. Empty nearly always: look before `settle`."""
+        self.standing: dict[str, list[Callable[[], object]]] = {}
+        """What is done before each look at a session, as long as it stands here."""
         self._lock = threading.Lock()
         self._inbox: SimpleQueue[str | None] = SimpleQueue()
+        self._hurried = False
         self._thread: threading.Thread | None = None
         self._closing = False
 
@@ -87,9 +90,7 @@ class Owed:
             closing = self._closing
             self.sessions[session_id] = work
             full = len(self.sessions) > MOST_WAITING
-            if self._thread is None and not closing:
-                self._thread = threading.Thread(target=self._serve, name="greenroom-owed", daemon=True)
-                start_thread(self._thread)
+            self._start()
         self._inbox.put(session_id)
         if closing:
             self.settle(session_id)
@@ -98,11 +99,41 @@ class Owed:
 
     def settle(self, session_id: str | None = None) -> None:
         """Have the work done that a session waits for, by default all of it."""
+        self.take(session_id)
         for each in [session_id] if session_id is not None else list(self.sessions):
             work = self.sessions.get(each)
             if work is not None:
                 work.do()
                 self._forget(each, work)
+
+    def stand(self, session_id: str, call: Callable[[], object]) -> None:
+        """Have `call` done before each look at a session, and now and then in the background, until it falls. It costs
+        next to nothing where there is nothing to do, and is safe for threads."""
+        with self._lock:
+            self.standing.setdefault(session_id, []).append(call)
+
+    def fall(self, session_id: str, call: Callable[[], object]) -> None:
+        """Have it done no more."""
+        with self._lock:
+            calls = [each for each in self.standing.get(session_id, ()) if each != call]
+            if calls:
+                self.standing[session_id] = calls
+            else:
+                self.standing.pop(session_id, None)
+
+    def take(self, session_id: str | None = None) -> None:
+        """Have done what stands for a session, by default for all: less than `settle` does."""
+        for each in [session_id] if session_id is not None else list(self.standing):
+            for call in list(self.standing.get(each, ())):
+                call()
+
+    def hurry(self) -> None:
+        """Have done in the background what stands."""
+        if self.standing and not self._hurried:
+            with self._lock:
+                self._hurried = True
+                self._start()
+            self._inbox.put("")
 
     def begin_to_close(self) -> None:
         """Have what is added from now on done at once."""
@@ -112,6 +143,7 @@ class Owed:
     def close(self, timeout: float) -> None:
         """Do what is left, for at most `timeout` seconds."""
         deadline = monotonic() + timeout
+        self.take()
         for each in list(self.sessions):
             if monotonic() > deadline:
                 logger.warning("%d recorded sessions are not understood yet", len(self.sessions))
@@ -128,4 +160,13 @@ class Owed:
 
     def _serve(self) -> None:
         while (session_id := self._inbox.get()) is not None:
-            self.settle(session_id)
+            if session_id:
+                self.settle(session_id)
+            else:
+                self._hurried = False
+                self.take()
+
+    def _start(self) -> None:
+        if self._thread is None and not self._closing:
+            self._thread = threading.Thread(target=self._serve, name="greenroom-owed", daemon=True)
+            start_thread(self._thread)

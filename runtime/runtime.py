@@ -259,6 +259,7 @@ class Runtime:
             facts = {"path": str(path), "read_only": read_only}
             self.hooks.fire("SystemStartup", facts, operation="OpenRuntime")
             if not read_only:
+                self._take_up_recordings()
                 self._start_scripts()
         except BaseException:
             parts.close()
@@ -266,6 +267,13 @@ class Runtime:
         open_runtimes.add(parts)
         if config.handle_signals:
             watch(parts)
+
+    def _take_up_recordings(self) -> None:
+        """Have the sessions in which killed processes were recording get what is not in the store yet."""
+        if next((self.path / "recordings").glob("*.spool"), None) is not None:
+            from .recording.spooled import take_up
+
+            take_up(self.core, partial(Session, self))
 
     def _start_scripts(self) -> None:
         """Start the installed scripts. Damage to what the store has of them does not keep it from opening."""
@@ -1179,6 +1187,7 @@ class Runtime:
 
         self.core.check_open()
         self.core.require_host("backup")
+        self.core.settle()
         return backup_store(self._store, file_path(path))
 
     # -- maintenance

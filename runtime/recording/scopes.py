@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +16,14 @@ from greenroom.storage.errors import InvalidOperation
 
 from .boundaries.install import install
 from .journal.reading import tape_of
-from .journal.writing import JournalSink, redactor_for
+from .journal.writing import redactor_for
+from .spooled import BlockSink
 from .tape.held.errors import held_error
 from .tape.nested import NestedReel
 from .tape.player import Player
 from .tape.recorder import Recorder
 from .tape.reels import active, playing
 from .tape.secrets.redacting import redactor_of
-from .understanding.derived import understand_quietly
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
@@ -48,17 +47,16 @@ class RecordedBlock(AbstractContextManager["Session"]):
         self._session = session
         self._redact = redact
         self._recorder: Recorder | None = None
-        self._sink: JournalSink | None = None
+        self._sink: BlockSink | None = None
         self._playing: AbstractContextManager[None] | None = None
-        self._into: Session | None = None
 
     def begin(self) -> Session:
         """Begin the recording, and return its session."""
         if self._recorder is not None:
             raise InvalidOperation("this block is being recorded already: call rt.recording() for each block")
         install()
-        session = self._into = self._session()
-        self._sink = JournalSink(session, _about(), redact=self._redact)
+        session = self._session()
+        self._sink = BlockSink(session, _about(), redact=self._redact)
         self._recorder = Recorder(self._sink)
         return session
 
@@ -76,9 +74,9 @@ class RecordedBlock(AbstractContextManager["Session"]):
             playing.__exit__(None, None, None)
 
     def finish(self, error: BaseException | None) -> None:
-        """Journal that the block has ended, and what it raised. What was recorded is understood behind the caller's
-        back, or when somebody reads the session. Raises nothing about a recording that has ended early: it is logged,
-        and `failure` in its tape says why."""
+        """Note that the block has ended, and what it raised. What was recorded is journaled and understood behind the
+        caller's back, or when somebody reads the session. Raises nothing about a recording that has ended early: it is
+        logged, and `failure` in its tape says why."""
         recorder, sink = self._recorder, self._sink
         self._recorder = self._sink = None
         if recorder is None or sink is None:
@@ -93,8 +91,6 @@ class RecordedBlock(AbstractContextManager["Session"]):
         if recorder.failure is not None:
             told["failure"] = f"{type(recorder.failure).__name__}: {recorder.failure}"
         sink.finish(told)
-        if self._into is not None:
-            core_of(self._into).owed.add(self._into.id, partial(understand_quietly, self._into))
 
     def __enter__(self) -> Session:
         session = self.begin()

@@ -14,7 +14,7 @@ from greenroom.runtime.recording.tape.secrets.redacting import Redactor
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.errors import ArtifactTooLarge, GreenroomError
+from greenroom.storage.errors import ArtifactTooLarge
 from greenroom.storage.events.bodies import Body
 from greenroom.storage.events.calls import (
     RECORDING_CROSSING,
@@ -95,14 +95,16 @@ class JournalSink:
         *,
         redact: str | Iterable[str] | None = None,
         run: int | None = None,
+        is_clean: bool = False,
     ) -> None:
         """Begin a recording in a session; `about` is as in `Tape`. With `run`, the sequence of its `recording.started`,
-        go on with one that has begun, in a session or its original. Raises ValidationError."""
+        go on with one that has begun, in a session or its original. `is_clean`: what comes is without what rules
+        remove. Raises ValidationError."""
         core = core_of(session)
         self._core = core
         self._id = session.id
-        rules = _listed(redact) + (_kept(core, session.id, run) if run is not None else [])
-        self.redactor = redactor_for(core, rules)
+        rules = _listed(redact) + (_kept(core, session.id, run) if run is not None and not is_clean else [])
+        self.redactor = None if is_clean else redactor_for(core, rules)
         # A process that ends loses nothing that is in the log; nobody waits for the disk because of a recording.
         self._durability = Durability.WAL if core.config.durability != Durability.MEMORY else None
         self._lock = threading.Lock()
@@ -197,13 +199,6 @@ class JournalSink:
             self._ended = True
             told = pack_value(self._clean_about(about or {}), "about")
             self._record(RECORDING_ENDED, {"run": self.run, "about": told})
-
-    def finish(self, about: Mapping[str, Any]) -> None:
-        """Do the same where nothing can be done about a failure: it is logged."""
-        try:
-            self.end(about)
-        except GreenroomError as error:
-            logger.error("the end of the recording in session %s is not journaled: %s", self._id, error)
 
     def close(self) -> None:
         """Journal what waits."""

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from greenroom.runtime.recording.spooled import FOLDER
 from greenroom.runtime.recording.tape.spool import END, SpoolReader
 
 __all__ = ["Run", "RunFolder", "folders_in"]
 
-_ROOT: Final = "recordings"
-"""Within the directory of the store."""
 _RUN: Final = "run.json"
 _LOCK: Final = "recorder"
 
@@ -51,7 +50,7 @@ class RunFolder:
     @classmethod
     def make(cls, data: Path, run: Run) -> RunFolder:
         """Make the folder of a new run beside the store in `data`, and hold it. Raises OSError."""
-        made = cls(data / _ROOT / uuid4().hex)
+        made = cls(data / FOLDER / uuid4().hex)
         made.path.mkdir(parents=True)
         try:
             made.hold()
@@ -119,9 +118,10 @@ class RunFolder:
 
 def folders_in(data: Path) -> Iterator[RunFolder]:
     """Yield the folders of runs beside a store: of those that go on, and of those that are not in the store yet."""
-    root = data / _ROOT
+    root = data / FOLDER
     for path in sorted(root.iterdir()) if root.is_dir() else ():
-        yield RunFolder(path)
+        if path.is_dir():  # besides, there are the spools of blocks
+            yield RunFolder(path)
 
 
 def _is_alive(pid: int) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from greenroom.runtime.handles.session import Session
 from greenroom.runtime.recording.journal.forms import TAG
 from greenroom.runtime.recording.journal.reading import Item, items_of, runs_of, source_of, tape_of
+from greenroom.runtime.recording.journal.taking import Taker
 from greenroom.runtime.recording.patches.plan import Plan
 from greenroom.runtime.recording.tape.fork import LATER
 from greenroom.runtime.recording.tape.model import Crossing, Tape, in_order
@@ -29,7 +30,6 @@ from .described import Totals, described, totals_of
 from .folder import Run, RunFolder, folders_in
 from .launch import lost_in
 from .running import run_fork, run_live
-from .taking import Taker
 
 __all__ = [
     "Fork",

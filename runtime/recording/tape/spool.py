@@ -33,6 +33,7 @@ from .model import Crossing, Reads, Tape, in_order, type_name
 
 __all__ = [
     "END",
+    "SPOOL",
     "SpoolFolder",
     "SpoolReader",
     "SpoolSink",
@@ -58,7 +59,9 @@ _BATCH: Final = 1 << 20
 _packer: Final = msgpack.Packer(unicode_errors="surrogatepass", strict_types=True)
 """One for all threads: of plain values it runs no Python code, and so holds the GIL from start to end."""
 
-END: Final = "end.spool"
+SPOOL: Final = ".spool"
+"""What the names of spools end with."""
+END: Final = f"end{SPOOL}"
 """The file in which the launcher says how the program ended."""
 
 Record = Crossing | Reads | dict[str, Any]
@@ -72,11 +75,25 @@ class SpoolWriter:
         """Make the file. Raises FileExistsError if it is there."""
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         _write(self._file, _MAGIC)
+        self.size = len(_MAGIC)
+        """Bytes in the file."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be appended to."""
+        return self._file >= 0
 
     def append(self, frames: bytes) -> None:
         """Append frames. When this returns, the operating system has them."""
         if (written := os.write(self._file, frames)) < len(frames):
             _write(self._file, frames[written:])
+        self.size += len(frames)
+
+    def begin_anew(self, told: dict[str, Any]) -> None:
+        """Remove all frames, and put into the spool what is told of them."""
+        os.ftruncate(self._file, len(_MAGIC))
+        self.size = len(_MAGIC)
+        self.append(_framed(["about", told]))
 
     def close(self) -> None:
         """Close the file."""
@@ -127,7 +144,8 @@ class SpoolReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
-        self._at = 0
+        self.at = 0
+        """How many bytes were read."""
         self._is_damaged = False
 
     @property
@@ -148,17 +166,19 @@ class SpoolReader:
     def _batch(self) -> list[Record]:
         """Return the next records: about a MiB of them, as far as there are any that this version knows."""
         found: list[Record] = []
+        if not os.path.exists(self._path):  # nothing was put there
+            return found
         with open(self._path, "rb") as file:
-            if self._at == 0:
+            if self.at == 0:
                 magic = file.read(len(_MAGIC))
                 if magic != _MAGIC:
                     if _MAGIC.startswith(magic):
                         return found  # the process was killed, or has not got further yet
                     raise IntegrityError(f"{os.path.basename(self._path)} is no spool of a recording", path=self._path)
-                self._at = len(_MAGIC)
-            begin = self._at
+                self.at = len(_MAGIC)
+            begin = self.at
             file.seek(begin)
-            while not self._is_damaged and not (found and self._at - begin > _BATCH):
+            while not self._is_damaged and not (found and self.at - begin > _BATCH):
                 head = file.read(_HEAD.size)
                 if len(head) < _HEAD.size:
                     break
@@ -169,7 +189,7 @@ class SpoolReader:
                 if crc32(payload) != checksum:
                     self._is_damaged = True  # nothing behind it can be found
                     break
-                self._at += _HEAD.size + length
+                self.at += _HEAD.size + length
                 record = _record(payload)
                 if record is not None:
                     found.append(record)
@@ -192,7 +212,7 @@ class SpoolFolder:
         """Yield what was appended since the last call: of each process in its order, crossings of several processes in
         the order in which they began, as far as it is known yet. Memory holds a few records at a time."""
         names = os.listdir(self._folder) if os.path.isdir(self._folder) else []
-        for name in sorted(name for name in names if name.endswith(".spool")):
+        for name in sorted(name for name in names if name.endswith(SPOOL)):
             if name not in self._readers:
                 self._readers[name] = SpoolReader(os.path.join(self._folder, name))
         for _, record in heapq.merge(*map(_timed, self._readers.values()), key=itemgetter(0)):

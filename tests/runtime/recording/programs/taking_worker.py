@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from greenroom.runtime import Runtime, Session
-from greenroom.runtime.recording.programs.taking import Taker
+from greenroom.runtime.recording.journal.taking import Taker
 
 
 def kill_at(session: Session, events: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from greenroom.runtime import Runtime
 from greenroom.runtime.recording.journal.reading import tape_of
-from greenroom.runtime.recording.programs.taking import Taker
+from greenroom.runtime.recording.journal.taking import Taker
 from greenroom.runtime.recording.tape.model import Crossing, Reads
 from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter
 
