@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import Runtime
+
+from ..warm import run_warm
 
 DOCS = Path(__file__).parents[2] / "docs"
 SNIPPET = re.compile(r"^```(python|py|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -45,22 +45,22 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ABOUT_THE_API], ids=lambda page: page.stem)
 def test_the_snippets_of_a_page_run(page: Path, tmp_path: Path) -> None:
-    greenroom = shutil.which("greenroom", path=str(Path(sys.executable).parent))
-    assert greenroom is not None, "the greenroom command is not installed"
     source = ""
     for kind, text in SNIPPET.findall(page.read_text("utf-8")):
         if kind != "console":
             source += text
             continue
-        run([sys.executable, "-c", source], tmp_path)
+        run(["-c", source], tmp_path)
         source = ""
         for line in text.splitlines():
             if line.startswith("$ greenroom "):
-                run([greenroom, *line.partition("  #")[0].split()[2:]], tmp_path)
-    run([sys.executable, "-c", source], tmp_path)
+                run(["-m", "greenroom.runtime.cli", *line.partition("  #")[0].split()[2:]], tmp_path)
+    run(["-c", source], tmp_path)
 
 
-def run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+def run(words: list[str], folder: Path) -> None:
+    if words == ["-c", ""]:
+        return
+    done = run_warm([sys.executable, *words], cwd=folder)
     if done.returncode:
-        pytest.fail(f"{command[-1][-2000:]}\nended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        pytest.fail(f"{words[-1][-2000:]}\nended with {done.returncode}:\n{done.stdout}\n{done.stderr}")

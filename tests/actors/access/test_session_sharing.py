@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from greenroom.runtime import AccessDenied, Runtime, Session, SessionNotFound, V
 from greenroom.storage.engine.engine import CF
 
 from ...conftest import DrivenClock
+from ...warm import run_warm
 
 
 def reads(rt: Runtime, who: Session, whom: Session) -> bool:
@@ -227,7 +227,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_what_was_acknowledged_holds_after_kill_9(store_path: Path) -> None:
-    run = subprocess.run([sys.executable, "-c", _KILLED, str(store_path)], check=False, capture_output=True, text=True)
+    run = run_warm([sys.executable, "-c", _KILLED, str(store_path)])
     assert run.returncode == -signal.SIGKILL
     with Runtime.open(store_path) as rt:
         a, b, c = map(rt.session, run.stdout.split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -26,6 +25,8 @@ from greenroom.runtime import (
 )
 from greenroom.storage.codec.keys import INDEX_SHARED
 from greenroom.storage.engine.engine import CF, Engine
+
+from ...warm import run_warm
 
 
 def now(time: Any) -> datetime:
@@ -463,7 +464,7 @@ def test_no_grant_outlives_a_grantee_that_is_deleted_by_a_process_which_dies(sto
         "rt.delete_session(sys.argv[2])\n"
     )
     for when in ("before", "after"):
-        ended = subprocess.run([sys.executable, "-c", dying, str(store_path), other.id, when], check=False)
+        ended = run_warm([sys.executable, "-c", dying, str(store_path), other.id, when])
         assert ended.returncode == -9
         with Runtime.open(store_path) as rt:
             assert rt.session(owner.id).permissions("n") == []

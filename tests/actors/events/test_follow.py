@@ -17,6 +17,8 @@ import pytest
 from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import AccessDenied, Event, Runtime, Session, SessionNotFound
 
+from ...warm import WarmPopen
+
 PATIENCE = 30.0
 
 
@@ -197,7 +199,7 @@ def test_another_process_is_followed_and_its_end_is_no_harm(store_path: Path) ->
         "print(s.id, flush=True)\n"
         "for line in sys.stdin:\n    s.set('k', int(line))\n    print('ok', flush=True)\n"
     )
-    child = subprocess.Popen(
+    child = WarmPopen(
         [sys.executable, "-c", script, str(store_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert child.stdin is not None

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +11,8 @@ import pytest
 
 from greenroom.runtime import ResourceLimitExceeded, Runtime, Session, messages
 from greenroom.storage.engine.engine import CF
+
+from ...warm import run_warm
 
 
 def everything(rt: Runtime) -> list[tuple[bytes, bytes]]:
@@ -113,7 +114,7 @@ def test_the_count_is_right_after_closing_and_after_a_crash(store_path: Path) ->
         "rt.session(sys.argv[2]).store_artifact('t', 'd', 'd' * 50)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", crashing, str(store_path), session.id], check=False)
+    ended = run_warm([sys.executable, "-c", crashing, str(store_path), session.id])
     assert ended.returncode == -9
     with Runtime.open(store_path, config=small(1000)) as rt:
         with pytest.raises(ResourceLimitExceeded) as caught:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import AccessDenied, Runtime, Session, ValidationError
 from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.engine.engine import CF
+
+from ...warm import run_warm
 
 SECRET = b"Rosebud-7316"
 TEXT = SECRET.decode()
@@ -168,7 +169,7 @@ rt.erase("ada", scopes=["user:ada"])
 
 @pytest.mark.parametrize("at", [1, 3, 7])
 def test_an_interrupted_erasure_is_finished_by_running_again(store_path: Path, at: int) -> None:
-    run = subprocess.run([sys.executable, "-c", _KILLED, str(store_path), TEXT, str(at)], check=False)
+    run = run_warm([sys.executable, "-c", _KILLED, str(store_path), TEXT, str(at)])
     assert run.returncode == -signal.SIGKILL
     with Runtime.open(store_path) as rt:
         report = rt.erase("ada", scopes=["user:ada"], needles=[SECRET])

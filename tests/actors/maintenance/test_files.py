@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -21,12 +20,15 @@ from greenroom.runtime import ArtifactNotFound, GreenroomError, IntegrityError, 
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.engine.rocks_files import family_names
 
+from ...warm import run_warm
+
 EVERYTHING = bool(os.environ.get("GREENROOM_EVERY_DAMAGE"))
 COUNT = 12
 HALF = COUNT // 2
 _FILL = f"""
 import os, sys
 from greenroom.runtime import Runtime
+
 runtime = Runtime.open(sys.argv[1], config={{"snapshot_every": 1000}})
 for number in range({COUNT}):
     session = runtime.create_session(name=f"s{{number}}")
@@ -47,7 +49,7 @@ CONFIG = {"artifact_cache_bytes": 0, "handle_signals": False}
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp(request.param) / "store"
     command = [sys.executable, "-c", _FILL, str(path), request.param]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_warm(command)
     assert done.returncode == (0 if request.param == "closed" else -9), done.stderr
     return path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,8 @@ from greenroom.runtime import (
     SessionStatus,
     ValidationError,
 )
+
+from ...warm import run_warm
 
 
 def has(rt: Runtime, creator: str) -> tuple[int, int]:
@@ -194,7 +195,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_quotas_and_counts_hold_after_kill_9(store_path: Path) -> None:
-    run = subprocess.run([sys.executable, "-c", _KILLED, str(store_path)], check=False)
+    run = run_warm([sys.executable, "-c", _KILLED, str(store_path)])
     assert run.returncode == -signal.SIGKILL
     with Runtime.open(store_path) as rt:
         with pytest.raises(ResourceLimitExceeded):

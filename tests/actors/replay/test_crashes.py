@@ -10,10 +10,12 @@ import pytest
 
 from greenroom.runtime import Runtime
 
+from ...warm import WarmPopen
 from .story import prepare
 
 _CHILD = """
 import importlib.util, random, sys
+
 spec = importlib.util.spec_from_file_location("story", sys.argv[1])
 story = importlib.util.module_from_spec(spec)
 sys.modules["story"] = story
@@ -31,7 +33,7 @@ while True:
 def test_what_a_killed_process_has_left_replays_exactly(tmp_path: Path, seed: int) -> None:
     story, store = Path(__file__).with_name("story.py"), tmp_path / "store"
     arguments = [sys.executable, "-c", _CHILD, str(story), str(store), str(seed)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+    with WarmPopen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         assert child.stdout is not None
         for _ in range(60 + 7 * seed):
             assert child.stdout.readline() == b"done\n"

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 from greenroom.runtime import Runtime
+
+from ...warm import run_warm
 
 WORKER = Path(__file__).with_name("fork_worker.py")
 
@@ -19,7 +20,7 @@ def test_a_fork_that_is_killed_has_happened_or_has_not(store_path: Path, tmp_pat
         for value in range(1100):
             origin.set(f"k{value % 9}", value)
     command = [sys.executable, str(WORKER), str(store_path), origin.id, str(tmp_path / "killed")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = run_warm(command, timeout=120)
     assert done.returncode == 0, done.stderr
     outcomes = []
     for number in range(1, int(done.stdout) + 1):

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from greenroom.runtime import Runtime
 
+from ...warm import run_warm
+
 WORKER = Path(__file__).with_name("import_worker.py")
 Everything = Callable[[Runtime], list[tuple[bytes, bytes]]]
 
 
 def run(store: Path, bundle: Path, kill_at: int) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(WORKER), str(store), str(bundle), str(kill_at)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return run_warm(command, timeout=60)
 
 
 def test_an_import_that_is_killed_has_happened_or_has_not(rt: Runtime, tmp_path: Path, everything: Everything) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -37,6 +36,7 @@ from greenroom.runtime import (
 )
 
 from ...conftest import DrivenClock
+from ...warm import run_warm
 
 SCHEMA = {"type": "object", "properties": {"send": {"type": "boolean"}}, "required": ["send"]}
 
@@ -353,7 +353,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_what_was_asked_and_answered_is_there_after_a_kill(store_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", WORKER, str(store_path)], capture_output=True, text=True, check=False)
+    done = run_warm([sys.executable, "-c", WORKER, str(store_path)])
     assert done.returncode == -signal.SIGKILL
     assert done.stdout == "ready\n"
     with Runtime.open(store_path) as rt:

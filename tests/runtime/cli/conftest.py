@@ -3,7 +3,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from greenroom.runtime.cli.app import app
+
+from ...warm import run_warm
 
 # The parser of all commands is made once: for each call anew, it would take five times as long as the command.
 typer.testing._get_command = functools.cache(get_command)  # type: ignore[attr-defined]
@@ -52,16 +53,8 @@ class CommandLine:
 
     def process(self, *arguments: object, code: int = 0, stdin: str = "", **variables: str) -> Said:
         """Run a command in a process of its own and check the exit code."""
-        done = subprocess.run(
-            [sys.executable, "-m", "greenroom.runtime.cli", *map(str, arguments)],
-            cwd=self._directory,
-            env=self._environment | variables,
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            check=False,
-        )
+        command = [sys.executable, "-m", "greenroom.runtime.cli", *map(str, arguments)]
+        done = run_warm(command, cwd=self._directory, env=self._environment | variables, input=stdin)
         assert done.returncode == code, done.stderr or done.stdout
         assert "Traceback" not in done.stderr
         return Said(done.stdout, done.stderr)

@@ -20,6 +20,8 @@ import pytest
 from greenroom.runtime import Runtime, StorageError
 from greenroom.runtime.ingest import sample_paths
 
+from ...warm import WarmPopen
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
@@ -239,9 +241,9 @@ def test_reading_works_and_writing_says_why_not_while_another_process_writes(gre
         assert "open" in refused.stderr
 
 
-def followed(store: Path, environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
+def followed(store: Path, environment: dict[str, str], *options: str) -> WarmPopen:
     words = [sys.executable, "-m", "greenroom.runtime.cli", "--data", str(store), "events", "--follow", "--json"]
-    return subprocess.Popen([*words, *options], env=environment, stdout=PIPE, stderr=PIPE, text=True)
+    return WarmPopen([*words, *options], env=environment, stdout=PIPE, stderr=PIPE, text=True)
 
 
 def test_following_events_sees_what_another_process_writes(store: Path, environment: dict[str, str]) -> None:
@@ -319,7 +321,7 @@ def test_an_interrupted_ingest_leaves_whole_conversations_only(
     pipe = tmp_path / "endless.jsonl"
     pipe.write_text(line * 20_000)
     command = [sys.executable, "-m", "greenroom.runtime.cli", "ingest", str(pipe)]
-    ingesting = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    ingesting = WarmPopen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
     with ingesting:
         for _ in _until(lambda: _sessions(tmp_path / "greenroom-data") > 3):
             assert ingesting.poll() is None

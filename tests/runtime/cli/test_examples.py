@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from ...warm import run_warm
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
@@ -31,15 +32,7 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
     ],
 )
 def test_python_example(script: str, words: list[str], environment: dict[str, str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / script)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    done = run_warm([sys.executable, EXAMPLES / script], cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     for word in words:
         assert word in done.stdout

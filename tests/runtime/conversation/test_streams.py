@@ -25,6 +25,8 @@ from greenroom.runtime import (
 )
 from greenroom.runtime import messages as m
 
+from ...warm import WarmPopen
+
 LONG = "a longer text, with ünïcode. " * 500
 
 
@@ -301,7 +303,7 @@ sys.stdin.read()
 @pytest.mark.parametrize("count", [1, 3, 500])
 def test_what_was_written_is_there_after_the_process_was_killed(store_path: Path, count: int) -> None:
     command = [sys.executable, "-c", _WRITER, str(store_path), str(count)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+    with WarmPopen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         said = writer.stdout.readline().rstrip("\n")
         writer.kill()

@@ -28,6 +28,7 @@ from greenroom.runtime import (
 from greenroom.storage.codec.keys import sequence_key, session_bytes
 from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 
+from ...warm import WarmPopen
 from .test_process import BOUND, python
 
 # -- damage
@@ -108,7 +109,7 @@ def test_a_signal_under_load_closes_and_loses_nothing(
     store_path: Path, number: signal.Signals, codes: set[int], manner: str, mode: str
 ) -> None:
     program = str(Path(__file__).with_name("busy_host.py"))
-    host = subprocess.Popen(
+    host = WarmPopen(
         [sys.executable, program, str(store_path), '{"close_timeout": 5}', mode, manner],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from greenroom.runtime import Runtime
 
+from ...warm import WarmPopen
+
 WORKER = Path(__file__).with_name("keys_worker.py")
 KILLS = 8
 
@@ -15,7 +17,7 @@ def test_a_key_has_one_session_for_ever_whenever_the_host_is_killed(store_path: 
     known: dict[str, str] = {}
     for kill in range(KILLS):
         command = [sys.executable, str(WORKER), str(store_path), str(kill)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        with WarmPopen(command, stdout=subprocess.PIPE, text=True) as worker:
             assert worker.stdout is not None
             for count, line in enumerate(worker.stdout):
                 if count == 40 + 13 * kill:

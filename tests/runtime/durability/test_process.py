@@ -15,6 +15,8 @@ import pytest
 
 from greenroom.runtime import Runtime, RuntimeClosed, StorageFull, StoreLocked
 
+from ...warm import WarmPopen, run_warm
+
 BOUND = 60.0
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 NOBODY = 65534
@@ -23,7 +25,7 @@ NOBODY = 65534
 def python(code: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run code in another process."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=BOUND, check=False, **options)
+    return run_warm(command, timeout=BOUND, **options)
 
 
 # -- several processes, one store
@@ -58,6 +60,7 @@ def test_another_spelling_of_the_path_is_the_same_store(
 def test_a_second_process_is_refused_and_the_first_goes_on(store_path: Path) -> None:
     code = """
 import sys
+
 from greenroom.runtime import Runtime, StoreLocked
 try:
     Runtime.open(sys.argv[1])
@@ -92,7 +95,7 @@ with Runtime.open(sys.argv[1], read_only=True) as follower:
         session = writer.create_session()
         session.set("k", 1)
         session.store_artifact("user_input", "a", b"x" * 500_000)
-        follower = subprocess.Popen(
+        follower = WarmPopen(
             [sys.executable, "-c", code, str(store_path), session.id],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -239,9 +242,9 @@ def child_opens():
             sys.exit(5 if "spawn" in str(error) else 6)
         sys.exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-print(child_opens())
+print(child_opens(), flush=True)
 Runtime.open(f"{sys.argv[1]}/own").close()
-print(child_opens())
+print(child_opens(), flush=True)
 """
     done = python(code, tmp_path)
     assert done.stdout == "0\n5\n", done.stderr

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import json
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from greenroom.runtime import Runtime, ValidationError
 from greenroom.runtime.ingest import IngestReport, ingest, sources
 
+from ...warm import run_warm
 from . import examples
 
 
@@ -179,7 +179,7 @@ def test_killed_in_the_middle_a_conversation_is_there_with_its_branches_or_not_a
     path = tmp_path / "conversations.json"
     path.write_text(json.dumps(numbered(3)))
     command = [sys.executable, "-c", _DYING, str(tmp_path / "store"), str(path), str(writes)]
-    assert subprocess.run(command, check=False, timeout=60).returncode == -9
+    assert run_warm(command, timeout=60).returncode == -9
     with Runtime.open(tmp_path / "store") as runtime:
         before = runtime.list_sessions(status="completed")
         assert len(before) == 3 * (writes - 1)

@@ -25,6 +25,8 @@ from greenroom.runtime import (
 )
 from greenroom.storage.concurrency.waiting import Bell
 
+from ...warm import WarmPopen
+
 GUARD = """
 Hook.register("BeforeStateWrite", function(context)
   if context.data.key == "locked" then return "not this one" end
@@ -359,7 +361,7 @@ for number in range(1000):
     rt.scripts.install(f"guard{{number % 3}}", {GUARD!r} + f"-- {{number}}")
     print(number, flush=True)
 """
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    process = WarmPopen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:
         if int(line) == 7:

@@ -14,6 +14,8 @@ import pytest
 from greenroom.runtime import AsyncRuntime, OperationTimeout, Page, Runtime, SearchHit, SessionNotFound, ValidationError
 from greenroom.storage.search.index import index_path
 
+from ...warm import WarmPopen
+
 
 @pytest.fixture
 def rt(tmp_path: Path) -> Iterator[Runtime]:
@@ -327,7 +329,7 @@ while True:
 @pytest.mark.parametrize("steps", [3, 8, 17, 40])
 def test_after_kill_9_it_finds_what_is_there(tmp_path: Path, steps: int) -> None:
     path = tmp_path / "store"
-    with subprocess.Popen([sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE, text=True) as process:
+    with WarmPopen([sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if int(line) >= steps:

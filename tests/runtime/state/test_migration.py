@@ -27,6 +27,8 @@ from greenroom.runtime import (
     ValidationError,
 )
 
+from ...warm import WarmPopen
+
 WORKER = Path(__file__).with_name("migration_worker.py")
 
 
@@ -221,7 +223,7 @@ def test_after_a_kill_each_session_is_of_one_version_and_the_rest_is_migrated_la
             rt.session(id).update({f"k{number}": number for number in range(20)})
     for kill in range(3):
         command = [sys.executable, str(WORKER), str(store_path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        with WarmPopen(command, stdout=subprocess.PIPE, text=True) as worker:
             assert worker.stdout is not None
             for count, _ in enumerate(worker.stdout):
                 if count == 5 + 4 * kill:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 import textwrap
 import threading
@@ -12,6 +11,7 @@ import pytest
 
 from greenroom.runtime import AccessDenied, CallContext, Runtime, Session, SessionNotFound, messages
 
+from ...warm import run_warm
 from .conftest import events_of
 
 
@@ -140,13 +140,7 @@ _WORKER = """
 
 
 def test_a_crash_within_a_tool_leaves_a_call_without_return_and_breaks_nothing(store_path: Path) -> None:
-    worker = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(_WORKER), str(store_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    worker = run_warm([sys.executable, "-c", textwrap.dedent(_WORKER), str(store_path)], timeout=60)
     assert worker.returncode == 7, worker.stderr
     with Runtime.open(store_path) as rt:
         session = rt.session(worker.stdout.strip())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ...warm import run_warm
 
 CRASHING = Path(__file__).with_name("crashing.py")
 
@@ -33,7 +34,7 @@ EXPECTED: dict[str, Any] = {
 )
 def test_a_killed_workflow_goes_on_where_it_was(tmp_path: Path, kind: str, step: int) -> None:
     command = [sys.executable, str(CRASHING), str(tmp_path), kind, str(step)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = run_warm(command, timeout=100)
     assert done.returncode == 0, done.stderr
     reports = json.loads(done.stdout)
     effects, output = EXPECTED[kind]

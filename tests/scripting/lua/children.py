@@ -6,8 +6,12 @@ import subprocess
 import sys
 import textwrap
 
+from ...warm import WarmPopen
+
 _BEGINNING = """
-import logging, resource, sys, threading
+import faulthandler, logging, resource, sys, threading
+faulthandler.enable()
+
 logging.disable(logging.CRITICAL)
 resource.setrlimit(resource.RLIMIT_AS, ({address_space}, {address_space}))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -17,8 +21,8 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 def run_child(source: str, *, seconds: float = 60, address_space: int = 4 << 30) -> str:
     """Return what a Python program prints. Fail when it freezes or dies: the GIL was lost, or Lua panicked."""
     program = _BEGINNING.format(address_space=address_space) + textwrap.dedent(source)
-    child = subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", "-c", program],
+    child = WarmPopen(
+        [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from greenroom.runtime import (
     messages,
 )
 from greenroom.storage.engine.engine import CF
+
+from ...warm import run_warm
 
 
 def leftovers(rt: Runtime) -> list[bytes]:
@@ -199,7 +200,7 @@ def test_a_batch_survives_a_kill_whole_or_not_at_all(store_path: Path, before: i
     with Runtime.open(store_path) as rt:
         session = rt.create_session()
     command = [sys.executable, "-c", KILLED, str(store_path), session.id, str(before), str(after)]
-    done = subprocess.run(command, env=dict(os.environ), timeout=60, check=False)
+    done = run_warm(command, env=dict(os.environ), timeout=60)
     assert done.returncode == -signal.SIGKILL
     with Runtime.open(store_path) as rt:
         session = rt.session(session.id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from base64 import b64encode
 from pathlib import Path
@@ -17,6 +16,7 @@ from greenroom.storage.codec.records import unseal
 from greenroom.storage.engine.engine import CF, FORMAT_VERSION, Durability, Engine, EngineOptions
 from tests.golden.make import plain
 
+from ...warm import run_warm
 from .conftest import golden
 
 Golden = tuple[Path, dict[str, Any]]
@@ -163,7 +163,7 @@ engine.close()
 def test_a_migration_that_is_killed_is_done_by_the_next_opening(golden_1: Golden, writes: int) -> None:
     path, expected = golden_1
     command = [sys.executable, "-c", KILLED, str(path), str(writes)]
-    done = subprocess.run(command, env=dict(os.environ), timeout=60, check=False)
+    done = run_warm(command, env=dict(os.environ), timeout=60)
     assert done.returncode == -signal.SIGKILL
     assert format_of(path) == 1
     with Runtime.open(path) as rt:

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from greenroom.runtime import Runtime, Session
 from greenroom.runtime.cli.app import app
 
+from ....warm import WarmPopen
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -93,7 +95,7 @@ def test_follow_shows_what_another_process_writes(tmp_path: Path) -> None:
         session = runtime.create_session()
         command = [sys.executable, "-m", "greenroom.runtime.cli", "--data", str(tmp_path / "store")]
         command += ["events", session.id, "--follow", "--json", "--type", "custom.*", "--limit", "2"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
+        with WarmPopen(command, stdout=subprocess.PIPE, text=True) as following:
             assert following.stdout is not None
             runtime.events.publish("custom.one", {}, session)
             session.set("k", 1)

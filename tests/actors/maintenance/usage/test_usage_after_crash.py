@@ -7,12 +7,14 @@ from pathlib import Path
 
 from greenroom.runtime import Runtime
 
+from ....warm import WarmPopen
+
 WORKER = Path(__file__).with_name("usage_worker.py")
 
 
 def run_and_kill(store: Path, seed: int, after: int) -> list[tuple[str, str, int | None]]:
     """What the worker has reported until it was killed, some time after so many reports."""
-    process = subprocess.Popen([sys.executable, str(WORKER), str(store), str(seed)], stdout=subprocess.PIPE)
+    process = WarmPopen([sys.executable, str(WORKER), str(store), str(seed)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(after)]
     process.kill()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,8 +92,12 @@ def test_an_operation_names_the_sessions_of_its_events(greenroom: Any, session: 
     assert greenroom.json("timeline", "--correlation", "order 8") == []
 
 
-def test_a_terminal_without_unicode_gets_plain_characters(greenroom: Any, session: str) -> None:
-    said = greenroom.process("timeline", session, "--limit", "5", PYTHONUTF8="0", PYTHONIOENCODING="ascii").stdout
+def test_a_terminal_without_unicode_gets_plain_characters(
+    greenroom: Any, session: str, environment: dict[str, str]
+) -> None:
+    command = [sys.executable, "-m", "greenroom.runtime.cli", "timeline", session, "--limit", "5"]
+    plain = environment | {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    said = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "#" in said
     assert "\\u" not in said
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ....warm import WarmPopen
 from .models import AGENT, Model
 
 CALLS = [sys.executable, "agent.py"]
@@ -42,7 +43,7 @@ class Programs:
 
     def start(self, *arguments: object, **variables: str) -> subprocess.Popen[str]:
         """Start a command."""
-        return subprocess.Popen(
+        return WarmPopen(
             [sys.executable, "-m", "greenroom.runtime.cli", *map(str, arguments)],
             cwd=self.directory,
             env=self.environment | variables,

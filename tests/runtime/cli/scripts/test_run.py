@@ -14,6 +14,8 @@ import pytest
 
 from greenroom.runtime import Runtime
 
+from ....warm import WarmPopen
+
 PLUGINS = """
 def tools(runtime):
     runtime.tools.register("shout", lambda text: text.upper())
@@ -130,7 +132,7 @@ def test_output_comes_while_the_script_runs_and_ctrl_c_ends_it(
     environment: dict[str, str], tmp_path: Path, isolation: str
 ) -> None:
     (tmp_path / "long.lua").write_text("print('begun')\nwhile true do end\n")
-    running = subprocess.Popen(
+    running = WarmPopen(
         [sys.executable, "-m", "greenroom.runtime.cli", "run", "long.lua", "--isolation", isolation],
         cwd=tmp_path,
         env=environment,

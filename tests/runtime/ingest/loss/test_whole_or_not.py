@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
 import sys
 import threading
 import zipfile
@@ -16,6 +15,8 @@ import pytest
 from greenroom.runtime import HookResult, Runtime
 from greenroom.runtime.hooks import HookContext
 from greenroom.runtime.ingest import ingest
+
+from ....warm import run_warm
 
 TURNS = 12
 
@@ -44,6 +45,7 @@ from greenroom.actors.store import ArtifactStore
 from greenroom.runtime import Runtime
 from greenroom.runtime.ingest import ingest
 
+
 left, when = int(sys.argv[3]), sys.argv[4]
 handle = ArtifactStore._handle_receive
 def dying(self, message):
@@ -68,7 +70,7 @@ def test_a_killed_ingest_leaves_whole_conversations_and_the_next_run_brings_the_
     path = write(tmp_path / "talks.jsonl", 3)
     store = tmp_path / "store"
     command = [sys.executable, "-c", _DYING, str(store), str(path), str(writes), when]
-    assert subprocess.run(command, check=False, timeout=60).returncode == -9
+    assert run_warm(command, timeout=60).returncode == -9
     whole = [(f"talk {number}", "completed", TURNS, TURNS) for number in range(3)]
     with Runtime.open(store) as runtime:
         before = talks(runtime)

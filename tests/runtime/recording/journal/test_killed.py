@@ -16,6 +16,7 @@ from greenroom.runtime.recording.journal.writing import JournalSink
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import playing
 
+from ....warm import WarmPopen
 from .kill_worker import ask
 
 _WORKER = Path(__file__).with_name("kill_worker.py")
@@ -24,7 +25,7 @@ _WORKER = Path(__file__).with_name("kill_worker.py")
 def killed(path: Path, lines: int) -> dict[str, list[str]]:
     """Run a host, kill it after so many lines, and return the answers that were acknowledged, by session."""
     told: dict[str, list[str]] = defaultdict(list)
-    with subprocess.Popen([sys.executable, _WORKER, path], stdout=subprocess.PIPE, text=True) as host:
+    with WarmPopen([sys.executable, _WORKER, path], stdout=subprocess.PIPE, text=True) as host:
         assert host.stdout is not None
         for number, line in enumerate(host.stdout):
             if number == lines:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,13 +14,14 @@ from greenroom.runtime.recording.journal.reading import tape_of
 from greenroom.runtime.recording.tape.model import Reads
 from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter
 
+from ....warm import run_warm
 from ..crossings import conversation
 
 _WORKER = Path(__file__).with_name("taking_worker.py")
 
 
 def take(store: Path, folder: Path, events: int) -> int:
-    return subprocess.run([sys.executable, _WORKER, store, folder, str(events)], timeout=120, check=False).returncode
+    return run_warm([sys.executable, _WORKER, store, folder, str(events)], timeout=120).returncode
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
@@ -15,6 +14,7 @@ from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.recording.understanding.derived import understand
 from greenroom.runtime.recording.understanding.derived.calls import CallEvents
 
+from ....warm import run_warm
 from .runs import Run, result, says, user
 
 MOST = 60
@@ -79,7 +79,7 @@ def test_a_kill_at_any_step_tells_nothing_twice(tmp_path: Path) -> None:
     for number in range(MOST):
         step = (1, 2, 1, 3)[number % 4]
         code = f"from {__name__} import die; die({str(path)!r}, {session.id!r}, {step})"
-        done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[4], check=False)
+        done = run_warm([sys.executable, "-c", code], cwd=Path(__file__).parents[4])
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL
