@@ -104,6 +104,8 @@ def _nursery() -> socket.socket:
 
 
 def _import_all() -> None:
+    import pytest
+
     import greenroom.runtime
 
     for name in ("greenroom.runtime.cli", "greenroom.runtime.recording.programs"):
@@ -111,6 +113,7 @@ def _import_all() -> None:
             if not each.ispkg and not each.name.endswith("__main__"):
                 importlib.import_module(each.name)
     assert greenroom.runtime.Runtime
+    assert pytest
 
 
 def _program(asked: socket.socket) -> list[str]:

@@ -1,12 +1,14 @@
-"""Recordings as tests: pytest runs that are started as users start them."""
+"""Recordings as tests: runs of pytest in processes of their own."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import threading
+import time
 import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +19,8 @@ import pytest
 
 from greenroom.runtime import Runtime
 from greenroom.runtime.recording.journal.bundles import tape_of_bundle
+
+from ....warm import run_warm
 
 pytest_plugins = ["pytester"]
 PLUGIN = "greenroom.runtime.cassettes.plugin"
@@ -95,10 +99,19 @@ def test_refund():
 
 
 def run(pytester: pytest.Pytester, *args: str) -> pytest.RunResult:
-    """Run pytest, with the plugin, which users have by its entry point."""
+    """Run pytest with the plugin, and with no other."""
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", PLUGIN, *args]
+    done = run_warm(command, cwd=pytester.path, env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
+    return pytest.RunResult(
+        done.returncode, done.stdout.splitlines(), done.stderr.splitlines(), time.monotonic() - begun
+    )
+
+
+def run_as_users_do(pytester: pytest.Pytester) -> pytest.RunResult:
+    """Run pytest with all plugins that there are, of which this one is there by its entry point."""
     installed = any(each.name == "greenroom" for each in entry_points(group="pytest11"))
-    plugin = () if installed else ("-p", PLUGIN)
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *plugin, *args)
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *(() if installed else ("-p", PLUGIN)))
 
 
 def said(result: pytest.RunResult) -> str:
@@ -129,6 +142,7 @@ def test_a_test_is_recorded_once_and_then_runs_offline(project: pytest.Pytester,
     (project.path / "orders.txt").unlink()
     for record in ("none", "missing"):
         run(project, f"--greenroom-record={record}").assert_outcomes(passed=1)
+    run_as_users_do(project).assert_outcomes(passed=1)
     assert Model.requests == 2
     assert not (project.path / "orders.txt").exists(), "a replayed tool has run"
     assert (project.path / CASSETTE).read_bytes() == before
@@ -287,8 +301,8 @@ def test_workers_of_xdist_record_and_replay(pytester: pytest.Pytester, model: st
             assert "to 2" in agent.ask(str(number))
         """,
     )
-    run(pytester, "-n", "2", "--greenroom-record=missing").assert_outcomes(passed=6)
-    run(pytester, "-n", "2").assert_outcomes(passed=6)
+    run(pytester, "-p", "xdist", "-n", "2", "--greenroom-record=missing").assert_outcomes(passed=6)
+    run(pytester, "-p", "xdist", "-n", "2").assert_outcomes(passed=6)
     assert Model.requests == 6
 
 
@@ -412,7 +426,7 @@ def test_the_plugin_costs_nothing_until_a_test_is_marked(pytester: pytest.Pytest
             assert not {"msgpack", "rocksdict", "pydantic"} & set(sys.modules)
         """
     )
-    run(pytester).assert_outcomes(passed=1)
+    run_as_users_do(pytester).assert_outcomes(passed=1)
 
 
 def test_importing_the_plugin_needs_only_pytest() -> None:
