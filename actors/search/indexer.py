@@ -12,7 +12,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -24,21 +24,12 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.forking import abandon_in_children, runtime_closed
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF
-from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, StorageError
-from greenroom.storage.events.model import StoredEvent
-from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED, TURN_EVENTS, sequences_of
-from greenroom.storage.search.index import (
-    FollowedSession,
-    IndexFile,
-    index_path,
-    is_damage,
-    remove_index,
-    storage_error,
-)
-from greenroom.storage.search.model import Document
+from greenroom.storage.errors import IntegrityError, SchemaTooNew, StorageError
+from greenroom.storage.search.index import IndexFile, index_path, is_damage, remove_index, storage_error
+from greenroom.storage.search.model import FollowedSession
 
+from .changes import ChangeBatch, PendingChanges
 from .check import compare_index
-from .texts import artifact_document, name_document, turn_documents
 
 __all__ = ["Indexer"]
 
@@ -48,19 +39,23 @@ _SLACK: Final = 10
 """Seconds by which an event may be older than events that were journaled before it."""
 _FIRST_SLACK: Final = 3600
 """The same for the first look of a process: a power failure may have taken events that were indexed."""
-_PAGE: Final = 500
-"""How many texts, or sessions, are written together."""
-_WEIGHT: Final = 20
-"""For how many turns an artifact counts: its text may take a tenth of a second."""
-_BATCH: Final = 20_000
+_PAGE: Final = 250
+"""How many texts of a session are read together."""
+_BEHIND: Final = 1_000_000_000
+_LONG_AGO: Final = 60_000_000_000
+"""Nanoseconds by which the index is behind if writers are to wait for it: what was journaled before is no hurry."""
+_PATIENCE: Final = 0.1
+"""Seconds to wait for the writer's turn."""
+_TOGETHER: Final = 250
+"""How many sessions are looked up in the index together."""
+_NOTED: Final = 64
+"""Seconds of new events after which the index notes how far it is."""
+_LISTED: Final = 20_000
 """How many sessions are listed at once."""
 _MOST_WRONG: Final = 100
 """How many faults are listed."""
 _MOST_TOLD: Final = 100_000
 """Of more sessions that were created or deleted since the last look, the sessions on both sides are compared."""
-_NAMED: Final = frozenset(
-    {"session.created", "session.renamed", "session.described", "session.imported", "session.forked"}
-)
 
 
 class Indexer:
@@ -148,7 +143,7 @@ class Indexer:
             try:
                 file = self._file or self._open()
                 self._look(file, float("inf"))
-                wrong = compare_index(self._store, file, lambda session: self._follow(file, session, float("inf")))
+                wrong = compare_index(self._store, file, lambda session: self._follow_one(file, session))
                 return list(islice(wrong, _MOST_WRONG))
             except (sqlite3.DatabaseError, StorageError) as error:
                 return [str(error)]
@@ -229,19 +224,15 @@ class Indexer:
                 self._since(file, 0)  # the store is an older one than the index has seen
             for session in self._compare(file):
                 self._told[session] = None
-        for session in list(self._told):
-            self._told.pop(session, None)  # before it is read: the writer may tell of it again meanwhile
-            if not self._follow(file, session, deadline):
-                self._told[session] = None
+        batch = ChangeBatch(self._store, file)
+        try:
+            if not self._look_at_told(file, batch, deadline):
                 return False
-        since = max(0, file.fact("since") - self._slack)
-        for second, session in self._recent(since):
-            if time.monotonic() > deadline or self._ending or not self._follow(file, session, deadline):
-                return False
-            if second > since:
-                since = second
-                if not second % 64:  # not after each: that would be a write for each second there ever was
-                    self._since(file, second)
+            since = self._look_at_recent(file, batch, deadline)
+        finally:
+            batch.write()
+        if since is None:
+            return False
         if since > file.fact("since") or moment > file.fact("moment"):
             with file.change():
                 file.set_fact("since", max(since, file.fact("since")))
@@ -249,6 +240,32 @@ class Indexer:
         self._slack = _SLACK
         self._done = moment
         return True
+
+    def _look_at_told(self, file: IndexFile, batch: ChangeBatch, deadline: float) -> bool:
+        told = iter(list(self._told))
+        while sessions := list(islice(told, _TOGETHER)):
+            for session in sessions:
+                self._told.pop(session, None)  # before it is read: the writer may tell of it again meanwhile
+            done = self._follow_all(file, batch, sessions, deadline)
+            self._told.update(dict.fromkeys(sessions[done:]))
+            if done < len(sessions):
+                return False
+        return True
+
+    def _look_at_recent(self, file: IndexFile, batch: ChangeBatch, deadline: float) -> int | None:
+        """Index the sessions with new events, and return the second of the newest one; None if that takes longer."""
+        since = max(0, file.fact("since") - self._slack)
+        recent = self._recent(since)
+        while group := list(islice(recent, _TOGETHER)):
+            done = self._follow_all(file, batch, [session for _, session in group], deadline)
+            if done < len(group) or time.monotonic() > deadline or self._ending:
+                return None
+            if group[-1][0] > since + _NOTED:
+                since = group[-1][0]
+                batch.write()
+                self._since(file, since)
+            since = max(since, group[-1][0])
+        return since
 
     @staticmethod
     def _since(file: IndexFile, second: int) -> None:
@@ -282,8 +299,8 @@ class Indexer:
         after: bytes | None = begin.to_bytes(4, "big")
         while after is not None:
             ranges = [(prefix + after, after_prefix(prefix)) for prefix in prefixes]
-            found = engine.scan_keys(CF.INDEX, ranges, limit=_BATCH)
-            last = min((keys[-1][size:] for keys in found if len(keys) == _BATCH), default=None)
+            found = engine.scan_keys(CF.INDEX, ranges, limit=_LISTED)
+            last = min((keys[-1][size:] for keys in found if len(keys) == _LISTED), default=None)
             hidden = staged_sessions(engine)
             for place in sorted(key[size:] for keys in found for key in keys):
                 if last is not None and place > last:
@@ -292,7 +309,18 @@ class Indexer:
                     yield int.from_bytes(place[:4], "big"), place[4:]
             after = last + b"\0" if last is not None else None
 
-    def _follow(self, file: IndexFile, session: bytes, deadline: float) -> bool:
+    def _follow_all(self, file: IndexFile, batch: ChangeBatch, sessions: Sequence[bytes], deadline: float) -> int:
+        """Index what is new in sessions, and return in how many of them all of it was."""
+        known = file.followed(sessions)
+        for number, session in enumerate(sessions):
+            is_whole = self._follow(file, batch, session, known.get(session), deadline)
+            if not is_whole or time.monotonic() > deadline or self._ending:
+                return number + is_whole
+        return len(sessions)
+
+    def _follow(
+        self, file: IndexFile, batch: ChangeBatch, session: bytes, known: FollowedSession | None, deadline: float
+    ) -> bool:
         """Index what is new in a session, up to its last event now: of what is added meanwhile there may be no end.
         Return whether all of it was."""
         journal = self._store.journal
@@ -300,31 +328,54 @@ class Indexer:
             last = journal.last(session) if self._store.catalog.is_there(session) else None
         except (IntegrityError, SchemaTooNew):
             return True  # until it is repaired
-        known = file.followed(session)
         if last is None or (known is not None and not self._is_past(session, known, last[0])):
             if known is not None:
-                with file.change():
-                    file.forget(session)
+                batch.write()
+                file.forget(session)
             known = None
             if last is None:
                 return True
         if known is not None and known.position == last[0]:
             return True
-        pending = _Pending()
         position = known.position if known is not None else 0
         mark = known.mark if known is not None else 0
-        for sequence, stored in journal.readable(session, position):
-            if sequence > last[0]:
-                break
-            pending.take(sequence, stored)
-            position, mark = sequence, stored.time
-            if len(pending) >= _PAGE:
-                known = self._write(file, session, pending, position, mark)
-                pending = _Pending()
-                if time.monotonic() > deadline or self._ending:
-                    return False
-        self._write(file, session, pending, position, mark)
+        more = True
+        while more:
+            begin = position
+            pending, position, mark, more = self._read_page(session, position, mark, last[0])
+            written = position > begin and batch.add(session, pending, position, mark)
+            if written and more and (time.monotonic() > deadline or self._ending):
+                return False
         return True
+
+    def _read_page(self, session: bytes, position: int, mark: int, last: int) -> tuple[PendingChanges, int, int, bool]:
+        """Read events after a position, and return what they have changed, the last position and time, and whether
+        there are more."""
+        pending = PendingChanges()
+        more = False
+
+        def read() -> None:
+            nonlocal position, mark, more
+            for sequence, stored in self._store.journal.readable(session, position):
+                if sequence > last:
+                    break
+                pending.take(sequence, stored)
+                position, mark = sequence, stored.time
+                if pending.weight >= _PAGE:
+                    more = True
+                    break
+            pending.read_added(self._store, session)
+
+        behind = time.time_ns() - mark
+        # Where writers are faster than this, they wait while a page is read: some 10 µs for each of their messages.
+        if self._read_only or not _BEHIND < behind < _LONG_AGO or not self._store.do_in_turn(read, _PATIENCE):
+            read()
+        return pending, position, mark, more
+
+    def _follow_one(self, file: IndexFile, session: bytes) -> None:
+        batch = ChangeBatch(self._store, file)
+        self._follow_all(file, batch, [session], float("inf"))
+        batch.write()
 
     def _is_past(self, session: bytes, known: FollowedSession, last: int) -> bool:
         """Return whether what was indexed is a past of the session, and not of another one that had its id."""
@@ -336,55 +387,6 @@ class Indexer:
                 return known.position <= journal.base_sequence(session)  # it was truncated since
             return journal.stored(session, known.position).time == known.mark
         return False
-
-    def _write(self, file: IndexFile, session: bytes, pending: _Pending, position: int, mark: int) -> FollowedSession:
-        """Index what events have changed, and note how far the session was read."""
-        with file.change():
-            known = file.follow(session, position, mark)
-            try:
-                for document in self._changed(session, pending):  # one by one: together they may be large
-                    if document.title or document.body:
-                        file.put(known.id, document)
-                    else:
-                        file.remove(known.id, document.kind, document.number)
-            except SessionNotFound:
-                known = file.follow(session, position, 0)  # deleted meanwhile, of which the writer tells
-        return known
-
-    def _changed(self, session: bytes, pending: _Pending) -> Iterator[Document]:
-        """Yield the texts that events have changed."""
-        store = self._store
-        yield from turn_documents(store, session, pending.turns)
-        for each in sorted(pending.artifacts):
-            yield artifact_document(store, session, each)
-        if pending.named:
-            yield name_document(store, session)
-
-
-class _Pending:
-    """What events have changed: turns, artifacts, and whether the name or the description."""
-
-    def __init__(self) -> None:
-        self.turns: set[int] = set()
-        self.artifacts: set[int] = set()
-        self.named = False
-
-    def __len__(self) -> int:
-        return len(self.turns) + _WEIGHT * len(self.artifacts)
-
-    def take(self, sequence: int, stored: StoredEvent) -> None:
-        type_, data = stored.type, stored.data
-        if type_ in TURN_EVENTS:
-            if type_ in (ADDED, STARTED):
-                self.turns.add(sequence)
-            elif type_ == RETRACTED:
-                self.turns.update(sequences_of(data))
-            else:
-                self.turns.add(data["sequence"])
-        elif type_ in ("artifact.stored", "artifact.deleted"):
-            self.artifacts.add(data["sequence"])
-        elif type_ in _NAMED:
-            self.named = True
 
 
 def _copy(source: Path, target: Path) -> None:

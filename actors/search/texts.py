@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
-from greenroom.actors.messages.conversation import Turn
+from greenroom.actors.messages.conversation import Turn, stored_turn
 from greenroom.actors.session.answers.turns import turn_head, turns_of
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.artifacts.words import texts_of
+from greenroom.storage.codec.keys import INDEX_MESSAGE, sequence_key
 from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew
+from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.search.model import KINDS, Document
 
-__all__ = ["MAX_INDEXED", "artifact_document", "artifact_text", "name_document", "read_turn_text", "turn_documents"]
+__all__ = [
+    "MAX_INDEXED",
+    "added_documents",
+    "artifact_document",
+    "artifact_text",
+    "name_document",
+    "read_turn_text",
+    "turn_documents",
+]
 
 MAX_INDEXED: Final = 1 << 20
 """How many bytes of an artifact, or characters of a turn, are indexed."""
@@ -46,6 +57,28 @@ def turn_documents(store: ArtifactStore, session: bytes, turns: Iterable[int]) -
     rest = iter(sorted(turns))
     while some := list(islice(rest, _TOGETHER)):
         yield from _turn_documents(store, session, some)
+
+
+def added_documents(
+    store: ArtifactStore, session: bytes, added: Mapping[int, StoredEvent]
+) -> tuple[list[Document], list[int]]:
+    """Return the texts of turns as the events that added them tell them, and the turns of which they do not tell all:
+    those that were changed since, or are kept as contents."""
+    documents: list[Document] = []
+    later: list[int] = []
+    if not added:
+        return documents, later
+    prefix = INDEX_MESSAGE + session
+    begin, end = sequence_key(prefix, min(added)), sequence_key(prefix, max(added) + 1)
+    heads = {int.from_bytes(key[-8:], "big"): head for key, head in store.engine.entries(CF.INDEX, begin, end)}
+    for turn, stored in added.items():
+        content = stored.data.get("content")
+        if heads.get(turn) == b"" and content is not None and "metadata_hash" not in stored.data:
+            text = stored_turn(turn, stored.time, stored.data, content).text
+            documents.append(Document(_MESSAGE, turn, turn, "", text[:MAX_INDEXED]))
+        else:
+            later.append(turn)
+    return documents, later
 
 
 def _turn_documents(store: ArtifactStore, session: bytes, turns: Iterable[int]) -> Iterator[Document]:

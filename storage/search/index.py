@@ -12,19 +12,19 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from blake3 import blake3
 
 from greenroom.storage.errors import StorageError, StorageFull
 
-from .model import Document, Found
-from .query import Term, indexed_words
+from .model import Document, FollowedSession, Found
+from .query import Term
+from .writing import SessionChange, followed_sessions, words_of, write_changes
 
 __all__ = [
     "MAX_RANKED",
     "MAX_SCOPES",
-    "FollowedSession",
     "IndexFile",
     "artifact_scope",
     "index_path",
@@ -52,14 +52,6 @@ CREATE TABLE documents (id INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER, k
 CREATE UNIQUE INDEX places ON documents (session, kind, number);
 CREATE VIRTUAL TABLE texts USING fts5 (scope, title, body, tokenize = 'ascii');
 """
-
-
-class FollowedSession(NamedTuple):
-    """How far a session is indexed: its id in the file, the last event that was read, and the time of that event."""
-
-    id: int
-    position: int
-    mark: int
 
 
 def index_path(store: Path) -> Path:
@@ -165,21 +157,14 @@ class IndexFile:
     def set_fact(self, name: str, value: int) -> None:
         self._writer.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
-    def followed(self, session: bytes) -> FollowedSession | None:
-        """Return how far a session is indexed."""
-        found = self._writer.execute("SELECT id, position, mark FROM sessions WHERE session = ?", (session,)).fetchone()
-        return FollowedSession(*found) if found is not None else None
+    def followed(self, sessions: Sequence[bytes]) -> dict[bytes, FollowedSession]:
+        """Return how far those of these sessions are indexed that are in the index."""
+        return followed_sessions(self._writer, sessions)
 
-    def follow(self, session: bytes, position: int, mark: int) -> FollowedSession:
-        """Note how far a session is indexed."""
-        self._writer.execute(
-            "INSERT INTO sessions (session, position, mark) VALUES (?, ?, ?) "
-            "ON CONFLICT (session) DO UPDATE SET position = excluded.position, mark = excluded.mark",
-            (session, position, mark),
-        )
-        found = self.followed(session)
-        assert found is not None
-        return found
+    def write(self, changes: Iterable[SessionChange]) -> None:
+        """Write what is new in sessions, all of it or nothing. Raises StorageError."""
+        with self.change():
+            write_changes(self._writer, changes)
 
     def sessions(self) -> Iterator[bytes]:
         """Yield the sessions in the index, in order."""
@@ -193,39 +178,16 @@ class IndexFile:
                 return
             after = page[-1][0]
 
-    def put(self, session: int, document: Document) -> None:
-        """Add a text of a session, in the place of an earlier version."""
-        kind, number = document.kind, document.number
-        self.remove(session, kind, number)
-        title, body = _words_of(document)
-        scope = f"{session_scope(session)} {kind_scope(kind)} {artifact_scope(session, number) if kind == 1 else ''}"
-        added = self._writer.execute(
-            "INSERT INTO documents (session, kind, number, version, length) VALUES (?, ?, ?, ?, ?)",
-            (session, kind, number, document.version, len(body)),
-        )
-        self._writer.execute(
-            "INSERT INTO texts (rowid, scope, title, body) VALUES (?, ?, ?, ?)", (added.lastrowid, scope, title, body)
-        )
-
-    def remove(self, session: int, kind: int, number: int) -> None:
-        """Remove a text, if it is there."""
-        found = self._writer.execute(
-            "SELECT id FROM documents WHERE session = ? AND kind = ? AND number = ?", (session, kind, number)
-        ).fetchone()
-        if found is not None:
-            self._remove_text(found[0])
-
     def forget(self, session: bytes) -> None:
-        """Remove a session and all of its texts."""
-        known = self.followed(session)
-        if known is not None:
-            for (place,) in self._writer.execute("SELECT id FROM documents WHERE session = ?", (known.id,)).fetchall():
-                self._remove_text(place)
-            self._writer.execute("DELETE FROM sessions WHERE id = ?", (known.id,))
-
-    def _remove_text(self, place: int) -> None:
-        self._writer.execute("DELETE FROM texts WHERE rowid = ?", (place,))
-        self._writer.execute("DELETE FROM documents WHERE id = ?", (place,))
+        """Remove a session and all of its texts. Raises StorageError."""
+        with self.change():
+            for wanted in (
+                "DELETE FROM texts WHERE rowid IN (SELECT d.id FROM sessions s JOIN documents d ON d.session = s.id "
+                "WHERE s.session = ?)",
+                "DELETE FROM documents WHERE session IN (SELECT id FROM sessions WHERE session = ?)",
+                "DELETE FROM sessions WHERE session = ?",
+            ):
+                self._writer.execute(wanted, (session,))
 
     # -- checking
 
@@ -251,7 +213,7 @@ class IndexFile:
         """Return whether a text in the index, by its place and version, has the words of a document."""
         place, version = text
         row = self._writer.execute("SELECT title, body FROM texts WHERE rowid = ?", (place,)).fetchone()
-        return version == document.version and row == _words_of(document)
+        return version == document.version and row == words_of(document)
 
     def purge(self) -> None:
         """Remove what was deleted from the bytes of the file too. Raises StorageError."""
@@ -335,11 +297,6 @@ class IndexFile:
                     break
         rows.close()
         return found
-
-
-def _words_of(document: Document) -> tuple[str, str]:
-    """Return title and body as the index has them."""
-    return " ".join(indexed_words(document.title)), " ".join(indexed_words(document.body))
 
 
 def _score(terms: Sequence[Term], length: int, title: str, body: str) -> float:

@@ -12,7 +12,7 @@ from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.times import iso_time
 
-__all__ = ["KINDS", "Document", "Found", "Kind", "SearchHit"]
+__all__ = ["KINDS", "Document", "FollowedSession", "Found", "Kind", "SearchHit"]
 
 Kind = Literal["message", "artifact", "name"]
 KINDS: Final[tuple[Kind, ...]] = ("message", "artifact", "name")
@@ -30,6 +30,14 @@ class Document(NamedTuple):
     """The newest event of a turn: a text of another version is not this one."""
     title: str
     body: str
+
+
+class FollowedSession(NamedTuple):
+    """How far a session is indexed: its id in the file, the last event that was read, and the time of that event."""
+
+    id: int
+    position: int
+    mark: int
 
 
 class Found(NamedTuple):

@@ -22,11 +22,11 @@ def rt(tmp_path: Path) -> Iterator[Runtime]:
         yield runtime
 
 
-@pytest.mark.parametrize("batch", [7, indexer._BATCH])
+@pytest.mark.parametrize("batch", [7, indexer._LISTED])
 def test_sessions_that_change_while_they_are_listed_are_listed(
     rt: Runtime, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexer, "_BATCH", batch)
+    monkeypatch.setattr(indexer, "_LISTED", batch)
     sessions = [rt.create_session() for _ in range(1200)]
     listed = rt._parts.search.indexer._recent(0)
     found = {next(listed)[1]}
