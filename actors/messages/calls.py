@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Unpack
+from typing import Any, Final, NamedTuple, Unpack
 
 from greenroom.storage.codec.records import Value, checked_data, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_seconds, as_text
@@ -102,8 +101,7 @@ def packed_input(value: object) -> bytes:
     return packed
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(NamedTuple):
     """Describes a call that a session has journaled: the event's sequence and id, the session's own correlation id, and
     whether outputs are collected as artifacts."""
 
@@ -171,8 +169,8 @@ class RecordCall(Recorded[Called]):
 
     __slots__ = ("kind",)
 
-    def __init__(self, kind: str, data: dict[str, Any]) -> None:
-        super().__init__(f"{kind}.called", data)
+    def __init__(self, kind: str, data: dict[str, Any], *, sound: bool = False) -> None:
+        super().__init__(f"{kind}.called", data, sound=sound)
         self.kind = kind
 
 
@@ -191,8 +189,10 @@ class RecordReturn(Recorded[None]):
         durability: Durability | None = None,
         key: str | None = None,
         collected: bytes | None = None,
+        *,
+        sound: bool = False,
     ) -> None:
-        super().__init__(f"{kind}.returned", data, collected, durability)
+        super().__init__(f"{kind}.returned", data, collected, durability, sound=sound)
         self.kind = kind
         self.key = key
 

@@ -13,11 +13,9 @@ from __future__ import annotations
 import contextlib
 import contextvars
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
 from functools import wraps
-from operator import attrgetter
 from types import TracebackType
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from greenroom.storage.errors import OperationTimeout
 from greenroom.storage.events.model import Event
@@ -52,8 +50,7 @@ class Lease:
         self.over = False
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """The facts of an operation that its events are journaled with."""
 
     principal: str | None = None
@@ -70,13 +67,13 @@ class Operation:
     """The language of the script that acts."""
     within: tuple[str, ...] = ()
     """The hooks that this operation runs in. None of them is called for what the operation itself does."""
-    realm: object | None = field(default=None, repr=False)
+    realm: object | None = None
     """The runtime that it belongs to, identified by its `Security`; None: any."""
-    outer: Operation | None = field(default=None, repr=False)
+    outer: Operation | None = None
     """The operation of another realm in which this one began."""
-    lease: Lease | None = field(default=None, repr=False)
+    lease: Lease | None = None
     """The call of a tool or an agent that the code belongs to."""
-    run: Lease | None = field(default=None, repr=False)
+    run: Lease | None = None
     """The run of the script that the code belongs to. It is over once its caller has been told that it timed out."""
     visiting: str | None = None
     """The session or scope that a message of this operation was admitted to by a permission on all of it."""
@@ -88,10 +85,6 @@ class Operation:
 CURRENT: contextvars.ContextVar[Operation | None] = contextvars.ContextVar("greenroom_operation", default=None)
 
 _HOST = Operation()
-
-
-_FIELDS: Final = tuple(each.name for each in fields(Operation))
-_values = attrgetter(*_FIELDS)
 
 
 def changed(around: Operation | None, changes: dict[str, Any]) -> Operation:
@@ -107,8 +100,7 @@ def changed(around: Operation | None, changes: dict[str, Any]) -> Operation:
         finally:
             CURRENT.set(around)
     """
-    # `dataclasses.replace` would be too deep: tools are called in this operation.
-    return Operation(**(dict(zip(_FIELDS, _values(around or _HOST), strict=True)) | changes))
+    return (around or _HOST)._replace(**changes)
 
 
 class _Acting(contextlib.AbstractContextManager[Operation]):

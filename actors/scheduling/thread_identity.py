@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial, wraps
 from typing import Any, Final
 
@@ -73,7 +72,7 @@ def _confine(thread: threading.Thread, operation: Operation) -> None:
 def _lent(operation: Operation) -> Operation:
     """Return the operation for a thread that the operation's code has started."""
     outer = _lent(operation.outer) if operation.outer is not None else None
-    return replace(operation, lent=operation.principal is not None, outer=outer)
+    return operation._replace(lent=operation.principal is not None, outer=outer)
 
 
 def _run_for(operation: Operation, thread: threading.Thread, run: Callable[[], object]) -> None:

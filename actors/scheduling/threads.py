@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.concurrency.starter import start_thread
@@ -22,8 +22,7 @@ __all__ = ["Elastic", "Share"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """How many jobs one of several users of the threads may have at once, hanging jobs included."""
 
     owner: object
@@ -201,7 +200,7 @@ class Elastic:
             job.promise.settle(result, error)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Job:
     """A job for a thread."""
 

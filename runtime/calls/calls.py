@@ -151,7 +151,7 @@ class Calls:
         data = {"name": work.name, "input": self._shown(work.packed), **work.about}
         if work.given is not None:
             data.update(self._given(work.given))
-        record = RecordCall(work.kind, data)
+        record = RecordCall(work.kind, data, sound=work.given is None)
         if work.condition is not None and work.condition.expected_sequence is not None:
             record.condition = work.condition._replace(idempotency_key=None)
         called: Called = supervisor.delivery.routing.ask(session_id, record, wait)
@@ -233,7 +233,7 @@ class Calls:
                 returned["recovered_from"] = self._described(made.failure)
             value = outcome.value if packed is outcome.packed else unpack_value(packed)
             collected = self._collect(work, called, session_id, value, None, returned) if called.collect else None
-            self._record(work, session_id, returned, work.key, collected)
+            self._record(work, session_id, returned, work.key, collected, sound=not facts)
             tokens, _ = returned_use(returned)
             if tokens:
                 excess = over_operation(session_id, supervisor.table.actor(session_id).limits, tokens)
@@ -418,8 +418,11 @@ class Calls:
         returned: dict[str, Any],
         key: str | None = None,
         collected: bytes | None = None,
+        *,
+        sound: bool = False,
     ) -> None:
-        record, wait = RecordReturn(work.kind, returned, work.durability, key, collected), self.core.config.ask_timeout
+        record = RecordReturn(work.kind, returned, work.durability, key, collected, sound=sound)
+        wait = self.core.config.ask_timeout
         try:
             try:
                 self.core.supervisor.delivery.routing.ask(session_id, record, wait)

@@ -26,7 +26,7 @@ _LEAST_BYTES: Final = 256
 _DEFAULT_BYTES: Final = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Output:
     """The outcome of a call. `error` is None on success, else {code, message}; `sequence` and `call_id` are those of
     the event that journaled the call; `packed_input` is the encoded input; `facts`: model, provider, usage and

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from greenroom.actors.messages.calls import CallAgent, CallTool
 from greenroom.actors.messages.core import Condition
@@ -189,7 +189,7 @@ def _itself(reply: Any) -> Any:
     return reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
     """One call to be made."""
 
@@ -228,8 +228,7 @@ class Work:
         return self.condition.idempotency_key if self.condition is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The outcome of a call: the reply, its value and the encoded value."""
 
     reply: Any

@@ -69,7 +69,13 @@ class Parameters:
         self._is_open = self._single is not None and self._hints.get(self._single.name, Any) is Any
         self._takes_whole = self._always_whole()
         self._may_take_whole = self._given is None and self._is_open and not self._takes_whole
+        self._named = self._signature is not None and not any(
+            each.kind in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL) for each in self._signature.parameters.values()
+        )
+        """Whether all arguments can be passed by their names."""
         self._model: type[pydantic.BaseModel] | None = None
+        self._aliases: dict[str, str] = {}
+        """The parameters by the names that the model has for them."""
         self._more: pydantic.TypeAdapter[Any] | None = None
         if self._given is not None:
             self._validator = compiled(self._given)
@@ -119,7 +125,9 @@ class Parameters:
                 del self._parameters[name]  # no input can match it: it keeps its default
                 continue
             # an alias allows names that pydantic reserves
-            fields[f"p{len(fields)}"] = (hint, pydantic.Field(default, alias=name, validate_default=False))
+            field = f"p{len(fields)}"
+            self._aliases[field] = name
+            fields[field] = (hint, pydantic.Field(default, alias=name, validate_default=False))
         self._model = pydantic.create_model("Input", __config__=pydantic.ConfigDict(extra=extra), **fields)
         schema = self._model.model_json_schema(by_alias=True, schema_generator=_Quiet)
         schema.pop("title", None)
@@ -143,11 +151,8 @@ class Parameters:
         """Return the arguments in an input, converted to the annotated types."""
         try:
             values = model.model_validate(input)
-            arguments = {
-                str(field.alias): getattr(values, name)
-                for name, field in model.model_fields.items()
-                if name in values.model_fields_set
-            }
+            given = values.model_fields_set
+            arguments = {alias: getattr(values, name) for name, alias in self._aliases.items() if name in given}
         except pydantic.ValidationError as error:
             complaint = refusal(error, model)
             raise ValidationError(f"input: {complaint}", field=f"input.{complaint.field}") from None
@@ -170,7 +175,11 @@ class Parameters:
             arguments = {} if not input and single.default is not single.empty else {single.name: input}
         else:
             arguments = checked.arguments
-        args, kwargs = arguments_of(self._signature, {**arguments, **dict.fromkeys(self._contexts, context)})
+        if self._contexts:
+            arguments = {**arguments, **dict.fromkeys(self._contexts, context)}
+        if self._named:
+            return self._fn(**arguments)
+        args, kwargs = arguments_of(self._signature, arguments)
         return self._fn(*args, **kwargs)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import lz4.block
 from blake3 import blake3
@@ -61,8 +60,7 @@ EVENT: Final = b"e"
 """Kinds of references to contents."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A use of a content: by a session, as what (`a`rtifact, `m`essage, data of an `e`vent or `r`ecord), and the number
     of the artifact, event or change."""
 
@@ -89,8 +87,7 @@ class WriteAhead:
         self.blob = blob
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """Content ready for the writer: its hash, size and stored size, and its stored form or the blob with its chunks.
     With `parts`, the chunks are not written ahead but together with the content.
 
@@ -103,12 +100,11 @@ class Encoded:
     payload: bytes | None = None
     blob: bytes | None = None
     parts: tuple[BlobPart, ...] | None = None
-    ahead: WriteAhead | None = field(default=None, repr=False, compare=False)
+    ahead: WriteAhead | None = None
     """Keeps the blob from being taken for an abandoned one."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlobPart:
+class BlobPart(NamedTuple):
     """One chunk of a blob on its way to the writer. `payload` is None if the store seemed to have the chunk."""
 
     offset: int

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from greenroom.actors.hooks.call import Call
 from greenroom.actors.hooks.chain import BEFORE, FAILED, Phase, Role, ask
@@ -62,8 +61,7 @@ def _cache_key(call: Call, decision: HookResult) -> tuple[Any, ...]:
 Settle = Callable[[Any, BaseException | None], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Performed:
+class Performed(NamedTuple):
     """An operation that was performed and is not journaled yet: the hooks after it, or at its failure, come first.
 
     `settle(reply, error)` journals the outcome: the reply as the hooks leave it, or an error. It returns the caller's
