@@ -17,13 +17,13 @@ from rich.table import Table
 from texts import large_text
 
 from greenroom.runtime import Runtime
-from greenroom.storage.content import contents as content_module
+from greenroom.storage.content import cutters
 
 KIB, MIB = 1 << 10, 1 << 20
 COPIES = 10
 CASES = (
-    ("_SMALL_CHUNKS", 1 * MIB, 5.0, (8, 16, 32, 64), 15),
-    ("_LARGE_CHUNKS", 50 * MIB, 0.2, (32, 64, 128, 256), 5),
+    ("SMALL", 1 * MIB, 5.0, (8, 16, 32, 64), 15),
+    ("LARGE", 50 * MIB, 0.2, (32, 64, 128, 256), 5),
 )
 
 
@@ -52,11 +52,11 @@ def main() -> None:
         table.add_column(column, justify="right")
     for constant, size, edits, averages, rounds in CASES:
         times: dict[int, list[tuple[float, float]]] = {average: [] for average in averages}
-        original = getattr(content_module, constant)
+        original = getattr(cutters, constant)
         with Runtime.open() as rt:
             for turn in range(rounds):
                 for average in averages:
-                    setattr(content_module, constant, cutter(average))
+                    setattr(cutters, constant, cutter(average))
                     content = large_text(size)
                     session = rt.create_session()
                     rt._store.engine.flush()
@@ -68,7 +68,7 @@ def main() -> None:
                             pass
                     times[average].append((stored - begin, time.perf_counter() - stored))
                     session.delete()
-        setattr(content_module, constant, original)
+        setattr(cutters, constant, original)
         content = large_text(size)
         copies = [edited(content, edits, seed) for seed in range(COPIES)]
         for average, taken in times.items():

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from greenroom.actors.supervisor.delivery import Noted
     from greenroom.runtime.config.config import RuntimeConfig
 
-__all__ = ["Background", "Lifetime", "RuntimeCore"]
+__all__ = ["Background", "Lifetime", "RuntimeCore", "backups_beside"]
+
+
+def backups_beside(store: Path) -> Path:
+    """Return the directory in which a store keeps backups of state, unless its configuration names another one."""
+    return store.with_name(f"{store.name}.state-backups")
 
 
 class Background(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,6 @@ from greenroom.actors.store import key_taken
 from greenroom.actors.transfer.recording import Recording
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session, created_session, find_session, session_id_of
-from greenroom.runtime.handles.templates import Templates
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.session_ids import session_bytes
 from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
@@ -25,6 +24,7 @@ from .policies import Policies
 
 if TYPE_CHECKING:
     from greenroom.runtime.config.config import SessionConfig
+    from greenroom.runtime.handles.templates import Templates
 
 __all__ = ["Creation"]
 
@@ -38,7 +38,7 @@ def _is_plain_name(name: object) -> bool:
 class Creation:
     """Creates the sessions of a runtime."""
 
-    def __init__(self, host: Host, policies: Policies, templates: Templates) -> None:
+    def __init__(self, host: Host, policies: Policies, templates: Callable[[], Templates]) -> None:
         self._host = host
         self._core = host.core
         self._policies = policies
@@ -172,7 +172,7 @@ class Creation:
                 CURRENT.set(
                     changed(around, {"principal": None})
                 )  # templates belong to the host; everybody may use them
-                preset = self._templates.get(template)
+                preset = self._templates().get(template)
             finally:
                 CURRENT.set(around)
             name = preset.named(name)

@@ -35,23 +35,23 @@ from greenroom.runtime.handles.session import Session
 from greenroom.runtime.retention.schedule import RetentionRuns
 from greenroom.storage.common.arguments import as_function
 from greenroom.storage.common.durability import Durability
+from greenroom.storage.common.late import late
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.concurrency.forking import abandon_in_children
+from greenroom.storage.concurrency.forking import abandon_in_children, runtime_closed
 from greenroom.storage.errors import GreenroomError
+from greenroom.storage.search.place import index_path
 
 from .agents import Agents
-from .core import RuntimeCore
+from .core import RuntimeCore, backups_beside
 from .policies import Policies
-from .search.search import Search
 from .signals import unwatch
-from .state.backup_file import backups_beside
 from .tools import Tools
-from .workflow import Workflows
 
 if TYPE_CHECKING:
     from greenroom.runtime.config.config import RuntimeConfig
 
     from .analytics import Analytics
+    from .search.search import Search
 
 __all__ = ["Parts", "open_runtimes"]
 
@@ -65,6 +65,7 @@ _SAVING_SECONDS: Final = 1.0
 _AUDIT_SECONDS: Final = 10.0
 _LISTING_SECONDS: Final = 1.0
 _OWED_SECONDS: Final = 1.0
+_INDEX_SECONDS: Final = 1.0
 open_runtimes: weakref.WeakSet[Parts] = weakref.WeakSet()
 
 
@@ -156,12 +157,9 @@ class Parts:
         self.events = Events(core)
         self.calls.tools = self.tools = Tools(core, self.calls, config.tool_timeout)
         self.calls.agents = self.agents = Agents(core, self.calls, self.tools, config.agent_timeout)
-        self.workflows = Workflows(core, self.tools, self.agents, self.events)
         self.retention = RetentionRuns(core)
-        self.search = Search(core)
-        core.background.append(self.search)
-        self._analytics: Analytics | None = None
-        self._making = threading.Lock()
+        self._making = threading.RLock()
+        self._ending = False
         try:
             if hooks is not None:
                 as_function("hooks", hooks)(core.hooks)
@@ -183,20 +181,29 @@ class Parts:
             self.core.timers.every(_AUDIT_SECONDS, self.core.trail.tidy)
             self.core.timers.every(_LISTING_SECONDS, self.core.store.list_words_while_idle)
             self.core.timers.every(_OWED_SECONDS, self.core.owed.hurry)
+            self.core.timers.every(_INDEX_SECONDS, self._index)
             self.retention.begin()
             if config.durability is Durability.FSYNC:
                 # For messages sent by `tell`.
                 self.core.timers.every(_SYNC_SECONDS, self.core.store.sync)
 
-    @property
+    @late
     def analytics(self) -> Analytics:
-        """The metrics of sessions. Their modules are imported when somebody first asks."""
-        with self._making:
-            if self._analytics is None:
-                from .analytics import Analytics
+        """The metrics of sessions."""
+        from .analytics import Analytics
 
-                self._analytics = Analytics(self.core, self.events)
-            return self._analytics
+        return Analytics(self.core, self.events)
+
+    @late
+    def search(self) -> Search:
+        """Answers searches, and keeps their index."""
+        from .search.search import Search
+
+        if self._ending:
+            raise runtime_closed()
+        search = Search(self.core)
+        self.core.background.append(search)
+        return search
 
     @property
     def closed(self) -> bool:
@@ -219,6 +226,8 @@ class Parts:
                         timeout=self._remaining(deadline) / 2,
                         operation="CloseRuntime",
                     )
+            with self._making:
+                self._ending = True
             self.retention.end()
             for each in self.core.background:
                 each.begin_to_close()
@@ -257,6 +266,10 @@ class Parts:
         self.core.supervisor.sweep(self.core.config.passivate_after)
         if self.core.config.durability is Durability.MEMORY:
             self.core.store.flush()
+
+    def _index(self) -> None:
+        if "search" in vars(self) or index_path(self.path).exists():
+            self.search.tick()
 
     def refresh(self) -> None:
         """Catch up with the writing runtime; see `Runtime.refresh`."""

@@ -43,22 +43,9 @@ from greenroom.runtime.handles.reading.follow import Follow
 from greenroom.runtime.handles.scope import Scope, own_scope
 from greenroom.runtime.handles.session import Session, find_session, required_session_id, session_id_of
 from greenroom.runtime.handles.streams import StreamProgress
-from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
-from greenroom.runtime.handles.templates import Templates
 from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
 from greenroom.runtime.model.script import ScriptReplay, ScriptResult, StreamOptions
-from greenroom.runtime.retention.quotas import Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
-from greenroom.runtime.scripts.events import run_recorded
-from greenroom.runtime.scripts.isolation import isolation_of
-from greenroom.runtime.scripts.replay import replay_script, run_of
-from greenroom.runtime.scripts.scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, with_hint
-from greenroom.runtime.scripts.sources import find_source
-from greenroom.runtime.scripts.stream import ScriptStream, in_this_context
-from greenroom.runtime.scripts.transcript import Transcript
-from greenroom.runtime.state.backup_file import backups_beside
-from greenroom.runtime.state.backups import StateBackups
-from greenroom.runtime.state.schemas import Schemas
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.catalog.model import SessionCriteria, SessionInfo
@@ -72,6 +59,7 @@ from greenroom.storage.common.arguments import (
     as_text,
 )
 from greenroom.storage.common.checked_call import checked
+from greenroom.storage.common.late import late
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import is_session_id, new_session, scope_bytes
@@ -83,7 +71,6 @@ from greenroom.storage.errors import (
     HookCancelled,
     IntegrityError,
     InvalidOperation,
-    ScriptError,
     SessionNotFound,
     StoreLocked,
     ValidationError,
@@ -95,15 +82,13 @@ from greenroom.storage.files.regular_file import file_path
 from greenroom.storage.search.model import SearchHit
 
 from .agents import Agents
-from .approvals import Approvals
-from .core import RuntimeCore
+from .core import RuntimeCore, backups_beside
 from .creation import Creation
 from .installed import SCOPE as INSTALLED
 from .open import Parts, open_runtimes
 from .policies import Policies
 from .signals import watch
 from .tools import Tools
-from .workflow import Workflows
 
 if TYPE_CHECKING:
     from greenroom.actors.maintenance.backup import BackupReport
@@ -116,19 +101,26 @@ if TYPE_CHECKING:
     from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
     from greenroom.runtime.config.retention import RetentionKeywords, RetentionPolicy
     from greenroom.runtime.handles.debugging.compare import Comparison
+    from greenroom.runtime.handles.templates import Templates
     from greenroom.runtime.ingest.report import IngestReport, OnProgress
     from greenroom.runtime.replay.config import ReplayConfig
     from greenroom.runtime.replay.queries import HookExecution, HookKeywords, HookQuery, ReplayMetadata
     from greenroom.runtime.replay.result import ReplayResult
     from greenroom.runtime.retention.erasure import ErasureReport
     from greenroom.runtime.retention.policy import RetentionReport
+    from greenroom.runtime.retention.quotas import Quotas
+    from greenroom.runtime.scripts.stream import ScriptStream
+    from greenroom.runtime.state.backups import StateBackups
+    from greenroom.runtime.state.schemas import Schemas
     from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery
     from greenroom.storage.catalog.query import SessionKeywords, SessionQuery
 
     from .analytics import Analytics
+    from .approvals import Approvals
     from .installed.installed import InstalledScripts
     from .recording.scopes import RecordedBlock, ReplayedBlock
     from .replay.controls.replays import Replays
+    from .workflow import Workflows
 
 __all__ = ["Runtime"]
 
@@ -172,19 +164,10 @@ class Runtime:
     """Limits of time, rate and resources: see `Policies`."""
     events: Events
     """The bus, links, queries and timelines: see `Events`."""
-    approvals: Approvals
-    """The questions that sessions ask people: see `Approvals`."""
     tools: Tools
     """Registers and calls tools: see `Tools`."""
     agents: Agents
     """Registers and calls agents: see `Agents`."""
-    workflows: Workflows
-    schemas: Schemas
-    """What variables must look like, and their migrations: see `Schemas`."""
-    state_backups: StateBackups
-    """Backups of scopes and sessions, made and restored while the store is in use: see `StateBackups`."""
-    quotas: Quotas
-    """What the sessions of one `created_by` may have together: see `Quotas`."""
     core: RuntimeCore
     """The parts that the rooms share. Not public, like `creation`."""
     creation: Creation
@@ -244,18 +227,12 @@ class Runtime:
         self._store, self._supervisor = core.store, core.supervisor
         self.middleware = Middleware(core.hooks)
         self.policies, self.events, self.tools, self.agents = parts.policies, parts.events, parts.tools, parts.agents
-        self.workflows = parts.workflows
         self._retention = parts.retention
-        self._templates = Templates(partial(own_scope, core, TEMPLATES))
-        self.creation = Creation(self, parts.policies, self._templates)
+        self.creation = Creation(self, parts.policies, lambda: self._templates)
         self._replays: Replays | None = None
         self._scripts: InstalledScripts | None = None
-        self._making = threading.Lock()
+        self._making = threading.RLock()
         try:
-            self.approvals = Approvals(core, parts.events.subscribe)
-            self.quotas = Quotas(core)
-            self.schemas = Schemas(self)
-            self.state_backups = StateBackups(self, self.schemas, config.state_backups or backups_beside(path))
             facts = {"path": str(path), "read_only": read_only}
             self.hooks.fire("SystemStartup", facts, operation="OpenRuntime")
             if not read_only:
@@ -282,6 +259,47 @@ class Runtime:
                 self.scripts.begin()
         except GreenroomError as error:
             logger.error("the installed scripts of %s do not run: %s", self.path, error)
+
+    @late
+    def approvals(self) -> Approvals:
+        """The questions that sessions ask people: see `Approvals`."""
+        from .approvals import Approvals
+
+        return Approvals(self.core, self.events.subscribe)
+
+    @late
+    def workflows(self) -> Workflows:
+        """Runs workflows outside of sessions."""
+        from .workflow import Workflows
+
+        return Workflows(self.core, self.tools, self.agents, self.events)
+
+    @late
+    def schemas(self) -> Schemas:
+        """What variables must look like, and their migrations: see `Schemas`."""
+        from .state.schemas import Schemas
+
+        return Schemas(self)
+
+    @late
+    def state_backups(self) -> StateBackups:
+        """Backups of scopes and sessions, made and restored while the store is in use: see `StateBackups`."""
+        from .state.backups import StateBackups
+
+        return StateBackups(self, self.schemas, self.config.state_backups or backups_beside(self.path))
+
+    @late
+    def quotas(self) -> Quotas:
+        """What the sessions of one `created_by` may have together: see `Quotas`."""
+        from .retention.quotas import Quotas
+
+        return Quotas(self.core)
+
+    @late
+    def _templates(self) -> Templates:
+        from .handles.templates import SCOPE, Templates
+
+        return Templates(partial(own_scope, self.core, SCOPE))
 
     def __enter__(self) -> Self:
         return self
@@ -583,55 +601,27 @@ class Runtime:
         no files. Raises ScriptError, ScriptTimeout,
         ScriptMemoryExceeded, or ConfigurationError for an unknown language, and where a process cannot be had.
         """
-        self.core.check_open()
-        bound = None
-        if session is None:
-            self.core.require_host("run_script", "write")
-        else:
-            bound = self.session(required_session_id(session))
-            self.core.security.require(bound.id, "run_script", "write")
-        found = find_source(self, source, artifact, version, bound)
-        engine = found.engine(as_text("language", language, 64) if language is not None else None)
-        limit = self.config.script_timeout if timeout is None else as_seconds("timeout", timeout)
-        profile = as_text("profile", profile, 64)
-        arguments = tuple(as_items("args", args, MAX_SCRIPT_ARGUMENTS, "a list of values"))
-        granted = as_items("directories", directories, MAX_SCRIPT_ARGUMENTS, "a list of paths")
-        request = ScriptRequest(
-            runtime=self,
-            source=found.text,
-            name=as_text("name", found.name if name is None else name, m.MAX_NAME),
-            profile=profile,
-            session=bound,
-            args=arguments,
-            timeout=limit,
-            max_instructions=self.config.script_instructions,
-            max_memory=self.policies.script_memory(bound.id if bound is not None else None, self.config),
-            directories=tuple(file_path(each, "directories") for each in granted),
-            echo=as_function("echo", echo) if echo is not None else None,
-            on_piece=in_this_context(as_function("on_piece", on_piece)) if on_piece is not None else None,
-            isolation=isolation_of(isolation, trust, profile, self.config.script_isolation),
-            transcript=self._transcript(record, bound, profile),
-        )
-        run = engine.prepare(request)
-        with self.core.span("run_script", request.name, bound.id if bound is not None else None):
-            try:
-                return run_recorded(self.core, request, found, engine.language, run)
-            except ScriptError as error:
-                raise with_hint(error, source) from error.__cause__
+        from greenroom.runtime.scripts.running import run_script
 
-    def _transcript(self, record: bool | None, bound: Session | None, profile: str) -> Transcript | None:
-        """Return what a run is recorded in; None if it is not to be. Raises InvalidOperation."""
-        wanted = bound is not None and profile == "sandboxed" if record is None else as_flag("record", record)
-        if not wanted:
-            return None
-        if bound is None:
-            raise InvalidOperation("a run is recorded in the journal of its session: give a session")
-        if profile != "sandboxed":
-            raise InvalidOperation(
-                f"profile {shown(profile)} lets a script read what no journal has: record runs with profile 'sandboxed'"
-            )
-        redaction = self.core.redaction
-        return Transcript(redaction.value if redaction is not None else None)
+        self.core.check_open()
+        return run_script(
+            self,
+            source,
+            language,
+            profile,
+            session,
+            args,
+            timeout,
+            artifact=artifact,
+            version=version,
+            name=name,
+            directories=directories,
+            echo=echo,
+            record=record,
+            on_piece=on_piece,
+            isolation=isolation,
+            trust=trust,
+        )
 
     @in_own_realm
     @checked
@@ -642,6 +632,8 @@ class Runtime:
         numbers. Nothing reaches the session. At the first call that differs, the replay ends. With `source`, another
         script runs in the place of the recorded one. Raises ReplayError if the run was not recorded, and says why.
         """
+        from greenroom.runtime.scripts.replay import replay_script, run_of
+
         self.core.check_open()
         session_id, sequence = run_of(run)
         limit = self.config.script_timeout if timeout is None else as_seconds("timeout", timeout)
@@ -670,6 +662,8 @@ class Runtime:
                     print(piece)
             ```
         """
+        from greenroom.runtime.scripts.stream import ScriptStream
+
         self.core.check_open()
         if session is None:
             self.core.require_host("stream_script", "write")

@@ -25,8 +25,9 @@ from greenroom.storage.concurrency.forking import abandon_in_children, runtime_c
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, StorageError
-from greenroom.storage.search.index import IndexFile, index_path, is_damage, remove_index, storage_error
+from greenroom.storage.search.index import IndexFile, is_damage, remove_index, storage_error
 from greenroom.storage.search.model import FollowedSession
+from greenroom.storage.search.place import index_path
 
 from .changes import ChangeBatch, PendingChanges
 from .check import compare_index

@@ -23,7 +23,7 @@ from .scope import Scope
 
 if TYPE_CHECKING:
     from greenroom.actors.transfer.bundle_export import ExportReport
-    from greenroom.runtime.config.config import SessionConfig
+    from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 
 __all__ = ["Host"]
 
@@ -36,6 +36,9 @@ class ConfigSource(Protocol):
 
     def admitted(self, session_id: str, kinds: Sequence[str]) -> AbstractContextManager[None]:
         """Count one operation of each kind, and let rates pass all further ones of the code inside."""
+
+    def script_memory(self, session_id: str | None, config: RuntimeConfig) -> int:
+        """Return how many bytes a script may use."""
 
 
 class EventSource(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -111,6 +110,8 @@ def _engines() -> dict[str, ScriptEngine]:
 
 
 def _load_engines(promise: Promise[dict[str, ScriptEngine]]) -> None:
+    import importlib.metadata  # takes long, and most hosts run no script
+
     engines: dict[str, ScriptEngine] = {}
     try:
         for point in importlib.metadata.entry_points(group=_GROUP):

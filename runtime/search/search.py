@@ -33,8 +33,6 @@ __all__ = ["Search"]
 
 logger = logger_of("search")
 
-_INTERVAL: Final = 1.0
-"""Seconds between two looks in the background."""
 _SLICE: Final = 60.0
 
 
@@ -50,10 +48,8 @@ class Search:
             folder = Path(self._own.name)
         self.indexer = Indexer(core.store, folder, read_only=core.read_only)
         self._busy = False
-        if not core.read_only:
-            core.timers.every(_INTERVAL, self._tick)
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
         """Have a thread index what is new, unless one is at it."""
         if self._busy or not self.indexer.is_needed:
             return

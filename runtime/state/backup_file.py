@@ -19,7 +19,7 @@ from blake3 import blake3
 from greenroom.storage.errors import IntegrityError
 from greenroom.storage.files.regular_file import open_regular
 
-__all__ = ["MAGIC", "Entry", "Footer", "Record", "backups_beside", "read_footer", "read_record", "write_backup"]
+__all__ = ["MAGIC", "Entry", "Footer", "Record", "read_footer", "read_record", "write_backup"]
 
 MAGIC: Final = b"GRSTATE1"
 _TAIL: Final = 32 + 4 + len(MAGIC)
@@ -59,11 +59,6 @@ class Footer:
     description: str | None
     parent: str | None
     scopes: Mapping[str, Record]
-
-
-def backups_beside(store: Path) -> Path:
-    """Return the directory in which a store keeps backups of state, unless its configuration names another one."""
-    return store.with_name(f"{store.name}.state-backups")
 
 
 def write_backup(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import builtins
 import contextlib
 import itertools
+import os
 import re
-import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -227,7 +227,7 @@ class StateBackups:
             newest = next(iter(self._footers()), None) if as_flag("incremental", incremental) else None
             now = self._core.clock.time_ns()
             moment = datetime.fromtimestamp(now // _SECOND, UTC)
-            made = f"{moment:%Y%m%d-%H%M%S}-{now % _SECOND:09d}-{secrets.token_hex(4)}"
+            made = f"{moment:%Y%m%d-%H%M%S}-{now % _SECOND:09d}-{os.urandom(4).hex()}"
             footer = Footer(made, now, text, newest.id if newest is not None else None, {})
             states = ((place.name, self._entries(place)) for place in _counted(wanted, told))
             with written_file(self._path(made), f"cannot write backup {made}") as file:

@@ -7,7 +7,6 @@ from typing import Final, NamedTuple, Protocol
 
 import lz4.block
 from blake3 import blake3
-from pyfastcdc import FastCDC
 
 from greenroom.storage.errors import IntegrityError, ValidationError
 
@@ -33,15 +32,7 @@ __all__ = [
 CHUNK_ABOVE: Final = 128 << 10
 """Content of more bytes than this is cut into chunks."""
 
-# Chunk sizes by measurement (docs/performance.md): small chunks for the text that agents rewrite, larger ones where the
-# number of chunks would cost more than sharing them saves.
-_SMALL_CHUNKS: Final = FastCDC(avg_size=16 << 10, min_size=4 << 10, max_size=64 << 10)
-
-_LARGE_CHUNKS: Final = FastCDC(avg_size=256 << 10, min_size=64 << 10, max_size=1 << 20)
-
 _LARGE_ABOVE: Final = 4 << 20
-
-_RECORD_CHUNKS: Final = FastCDC(avg_size=2 << 10, min_size=512, max_size=8 << 10)
 
 READ_SIZE: Final = 1 << 20
 
@@ -159,17 +150,19 @@ def decode_any_size(stored: bytes, size: int | None) -> bytes | None:
 
 def read_chunks(source: bytes | memoryview | Readable) -> Iterator[memoryview]:
     """Cut content into chunks whose borders depend on the content near them, with bounded memory."""
+    from . import cutters
+
     if isinstance(source, (bytes, memoryview)):
-        cutter = _LARGE_CHUNKS if len(source) > _LARGE_ABOVE else _SMALL_CHUNKS
+        cutter = cutters.LARGE if len(source) > _LARGE_ABOVE else cutters.SMALL
         for chunk in cutter.cut_buf(source):
             yield chunk.data
         return
     # A stream's length is unknown until it ends. Content that fits into the first window is cut as bytes would be.
     window = read_up_to(source, _LARGE_ABOVE + 1)
-    cutter = _LARGE_CHUNKS if len(window) > _LARGE_ABOVE else _SMALL_CHUNKS
+    cutter = cutters.LARGE if len(window) > _LARGE_ABOVE else cutters.SMALL
     while window:
         # A window smaller than asked for was the whole stream.
-        following = read_up_to(source, READ_SIZE) if cutter is _LARGE_CHUNKS else b""
+        following = read_up_to(source, READ_SIZE) if cutter is cutters.LARGE else b""
         if not following:
             for chunk in cutter.cut_buf(window):
                 yield chunk.data
@@ -186,7 +179,9 @@ def read_chunks(source: bytes | memoryview | Readable) -> Iterator[memoryview]:
 
 def record_chunks(content: bytes) -> Iterator[memoryview]:
     """Cut the value of a record into small chunks: such values grow by little from one to the next."""
-    for chunk in _RECORD_CHUNKS.cut_buf(content):
+    from . import cutters
+
+    for chunk in cutters.RECORD.cut_buf(content):
         yield chunk.data
 
 

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import io
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -127,7 +126,7 @@ def part_beside(path: Path) -> Path:
 
     The new name does not contain the name of `path`: a name of 250 characters would leave no room for more.
     """
-    return path.with_name(f".{secrets.token_hex(8)}.part")
+    return path.with_name(f".{os.urandom(8).hex()}.part")
 
 
 def sync_directory(path: Path) -> None:

@@ -27,7 +27,6 @@ __all__ = [
     "MAX_SCOPES",
     "IndexFile",
     "artifact_scope",
-    "index_path",
     "is_damage",
     "kind_scope",
     "remove_index",
@@ -37,7 +36,6 @@ __all__ = [
 
 VERSION: Final = 1
 """The format of the file. A file of another one is made anew."""
-_NAME: Final = "search.sqlite"
 MAX_RANKED: Final = 2000
 """Of so many newest texts with all the words, the best are found."""
 MAX_SCOPES: Final = 1000
@@ -52,11 +50,6 @@ CREATE TABLE documents (id INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER, k
 CREATE UNIQUE INDEX places ON documents (session, kind, number);
 CREATE VIRTUAL TABLE texts USING fts5 (scope, title, body, tokenize = 'ascii');
 """
-
-
-def index_path(store: Path) -> Path:
-    """Return where the index of a store is."""
-    return store / _NAME
 
 
 def remove_index(path: Path) -> None:

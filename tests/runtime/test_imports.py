@@ -14,6 +14,15 @@ from greenroom import runtime
 from greenroom.runtime import public
 
 _LATE = (
+    "greenroom.actors.search",
+    "greenroom.runtime.approvals",
+    "greenroom.runtime.handles.templates",
+    "greenroom.runtime.retention.quotas",
+    "greenroom.runtime.scripts",
+    "greenroom.runtime.search",
+    "greenroom.runtime.state",
+    "greenroom.runtime.workflow",
+    "greenroom.storage.search.index",
     "greenroom.actors.maintenance.gc",
     "greenroom.actors.maintenance.salvage",
     "greenroom.actors.maintenance.verification",
@@ -26,11 +35,15 @@ _LATE = (
     "greenroom.runtime.replay.controls",
     "greenroom.runtime.retention.policy",
     "deepdiff",
+    "pyfastcdc",
     "rapidfuzz",
     "rich",
+    "sqlite3",
     "textual",
     "typer",
 )
+_LATE_LIBRARIES = {"asyncio", "ctypes.util", "email", "http", "importlib.metadata", "secrets", "sqlite3", "ssl"}
+"""What takes long to import, and the runtime itself does not use."""
 
 _NEEDED = {
     "actors.access",
@@ -41,7 +54,6 @@ _NEEDED = {
     "actors.policies",
     "actors.replay",
     "actors.scheduling",
-    "actors.search",
     "actors.session",
     "actors.supervisor",
     "actors.transfer",
@@ -51,10 +63,7 @@ _NEEDED = {
     "runtime.handles",
     "runtime.model",
     "runtime.retention",
-    "runtime.scripts",
-    "runtime.state",
     "runtime.tools",
-    "runtime.workflow",
     "storage.artifacts",
     "storage.catalog",
     "storage.codec",
@@ -83,7 +92,8 @@ print(*(set(sys.modules) - before))
     assert [name for name in loaded if name.startswith("actors.maintenance.")] == ["actors.maintenance.opening"]
     others = {name.split(".")[0] for name in done.stdout.split()} - {"greenroom", "typing_extensions"}
     libraries = {name for name in others - sys.stdlib_module_names if "cython" not in name and name[0] != "_"}
-    assert libraries == {"blake3", "lz4", "msgpack", "pyfastcdc", "pykka", "rocksdict"}
+    assert libraries == {"blake3", "lz4", "msgpack", "pykka", "rocksdict"}
+    assert _LATE_LIBRARIES.isdisjoint(done.stdout.split())
 
 
 def test_a_host_that_uses_sessions_alone_loads_no_room_that_few_need(tmp_path: Path) -> None:
@@ -132,3 +142,22 @@ def test_the_public_names_are_those_that_are_imported() -> None:
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="Nothing"):
         _ = runtime.Nothing
+
+
+def test_late_names_work_like_any_other() -> None:
+    program = """
+import inspect, pickle, sys
+from greenroom import runtime
+import greenroom.runtime as named
+assert "Workflow" in dir(runtime) and "Workflow" not in vars(runtime)
+from greenroom.runtime import Workflow, Step
+assert runtime.Workflow is Workflow is named.public.Workflow is vars(runtime)["Workflow"]
+assert pickle.loads(pickle.dumps(Step("a", tool="t"))) == Step("a", tool="t")
+assert pickle.loads(pickle.dumps(runtime.ScriptRequest)) is runtime.ScriptRequest
+everything = {}
+exec("from greenroom.runtime import *", everything)
+missing = set(runtime.__all__) - everything.keys()
+assert not missing, missing
+assert {name for name, _ in inspect.getmembers(runtime)} >= set(runtime.__all__)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import Runtime
-from greenroom.storage.search.index import index_path
+from greenroom.storage.search.place import index_path
 
 
 @pytest.fixture

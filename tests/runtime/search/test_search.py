@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.runtime import AsyncRuntime, OperationTimeout, Page, Runtime, SearchHit, SessionNotFound, ValidationError
-from greenroom.storage.search.index import index_path
+from greenroom.storage.search.place import index_path
 
 from ...warm import WarmPopen
 

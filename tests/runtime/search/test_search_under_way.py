@@ -13,7 +13,7 @@ import pytest
 
 from greenroom.actors.search import indexer
 from greenroom.runtime import Runtime
-from greenroom.storage.search.index import index_path
+from greenroom.storage.search.place import index_path
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.storage.search.index import IndexFile, index_path
+from greenroom.storage.search.index import IndexFile
 from greenroom.storage.search.model import Document
+from greenroom.storage.search.place import index_path
 from greenroom.storage.search.writing import SessionChange
 
 PARTS = ("red", "Red", "a-b", "_x_", "İ", "東京都", "e\u0301", "\0", "\n", "x" * 64, "x" * 65, "1.5", '"', "\ud800")
