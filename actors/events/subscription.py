@@ -144,6 +144,7 @@ class Subscription:
         self.matches = pattern.matches
         self._capacity = capacity
         self._overflow = overflow
+        self._drops_oldest = overflow is Overflow.DROP_OLDEST
         self._block_timeout = block_timeout
         self._callback = callback
         self._accepts = accepts
@@ -299,16 +300,26 @@ class Subscription:
         if self._accepts is not None and not self._accepts(notice):
             return
         until: float | None = None
+        size = notice.size
         while True:
             with self._lock:
-                queue = self._queue
-                full = len(queue) >= self._capacity or self._bytes + notice.size > self.queue_bytes
                 if self._closed:
                     return
-                if not full or not self._waits(until):
-                    if full and not self._make_room(notice):
+                queue = self._queue
+                waits = False
+                if self._drops_oldest:  # in place, because many may listen to the same events
+                    while queue and (len(queue) >= self._capacity or self._bytes + size > self.queue_bytes):
+                        dropped = queue[0].size
+                        del queue[0]
+                        self._bytes -= dropped
+                        self._dropped += 1
+                elif self._is_full(notice):
+                    waits = self._waits(until)
+                    if not waits:
+                        self._drop()
                         return
-                    self._bytes += notice.size  # counted first: after the call, something may be thrown in
+                if not waits:
+                    self._bytes += size  # counted first: after the call, something may be thrown in
                     queue.append(notice)
                     break
             if until is None:
@@ -332,18 +343,8 @@ class Subscription:
             and (until is None or time.monotonic() < until)
         )
 
-    def _make_room(self, notice: Notice) -> bool:
-        """Apply the overflow policy and return whether there is room now. The caller holds the lock."""
-        if self._overflow is Overflow.DROP_OLDEST:
-            queue = self._queue
-            while queue:
-                size = queue[0].size
-                del queue[0]
-                self._bytes -= size
-                self._dropped += 1
-                if not self._is_full(notice):
-                    break
-            return True
+    def _drop(self) -> None:
+        """Drop an event that finds no room. The caller holds the lock."""
         if self._overflow is Overflow.BLOCK:
             # Do not wait again for a subscriber that has taken nothing meanwhile.
             self._stalled = True
@@ -352,7 +353,6 @@ class Subscription:
             logger.warning("the subscription to %s is disconnected: its queue is full", self.pattern)
             self._end()
             self._on_close(self)
-        return False
 
     # -- the end
 

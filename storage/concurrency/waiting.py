@@ -37,21 +37,16 @@ _LAST_LOOK: Final = 1.0
 class Bell:
     """Notifies waiting threads that something has changed."""
 
-    __slots__ = ("_sleeping",)
+    __slots__ = ("awaited",)
 
     def __init__(self) -> None:
-        self._sleeping: collections.deque[Any] = collections.deque()
-        """The locks that other threads sleep on, each taken already. Whoever takes one out must wake its
-        sleeper."""
-
-    @property
-    def awaited(self) -> bool:
-        """Whether any thread waits."""
-        return bool(self._sleeping)
+        self.awaited: collections.deque[Any] = collections.deque()
+        """The locks that other threads sleep on, each taken already: empty while nobody waits. Whoever takes one out
+        must wake its sleeper."""
 
     def ring(self) -> None:
         """Wake all waiting threads to check their conditions."""
-        sleeping = self._sleeping
+        sleeping = self.awaited
         while sleeping:
             try:
                 sleeping.popleft().release()
@@ -70,7 +65,7 @@ class Bell:
                 if gate is None:
                     gate = threading.Lock()
                     gate.acquire()
-                    self._sleeping.append(gate)
+                    self.awaited.append(gate)
                 if there():  # checked once a `ring` would be heard
                     return True
                 left = look if deadline is None else min(look, deadline - time.monotonic())
@@ -81,7 +76,7 @@ class Bell:
                 look = min(2 * look, _LAST_LOOK)
         finally:
             try:  # noqa: SIM105 -- entering a `with` could be interrupted
-                self._sleeping.remove(gate)
+                self.awaited.remove(gate)
             except ValueError:
                 pass  # a `ring` has taken it out
 
