@@ -35,12 +35,14 @@ class _Turn:
 class _Work:
     """Work for one session, done once, in the context of whoever left it."""
 
-    __slots__ = ("_call", "_context", "has_begun", "is_over", "turn")
+    __slots__ = ("_call", "_context", "has_begun", "is_over", "then", "turn")
 
     def __init__(self, call: Callable[[], object], turn: _Turn) -> None:
         self._call = call
         self._context: Context = copy_context()
         self.turn = turn
+        self.then: list[Callable[[], object]] = []
+        """What is done once the work is."""
         self.has_begun = self.is_over = False
 
     def do(self) -> None:
@@ -54,6 +56,8 @@ class _Work:
                 self.has_begun = turn.is_taken = True
                 try:
                     self._context.run(self._call)
+                    while self.then:
+                        self.then.pop()()
                 finally:
                     turn.is_taken = False
                     self.is_over = True
@@ -80,12 +84,15 @@ class Owed:
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def add(self, session_id: str, call: Callable[[], object]) -> None:
-        """Have `call` done for a session. If such work waits for it already and has not begun, that does for both."""
+    def add(self, session_id: str, call: Callable[[], object], then: Callable[[], object] = lambda: None) -> None:
+        """Have `call` done for a session, and `then` after it. If such work waits for it already and has not begun,
+        that does for both."""
         waiting = self.sessions.get(session_id)
         if waiting is not None and not waiting.has_begun:
+            waiting.then.append(then)
             return
         work = _Work(call, waiting.turn if waiting is not None else _Turn())
+        work.then.append(then)
         with self._lock:
             closing = self._closing
             self.sessions[session_id] = work

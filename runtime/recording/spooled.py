@@ -69,7 +69,7 @@ class _Spooled:
         self._ended: Mapping[str, Any] | None = None
         self._context = copy_context()
         self._taking = threading.RLock()
-        self._is_taking = False
+        self._is_taking = self._is_taken = False
         self._reader = SpoolReader(self.path)
         self._taker = Taker(session, self._reader, sink=sink) if sink is not None else None
         self.core.owed.stand(session.id, self.take)
@@ -82,7 +82,7 @@ class _Spooled:
     def end(self, about: Mapping[str, Any]) -> None:
         """Have the rest journaled, and understood: nothing more comes. `about` says how the recording has ended."""
         self._ended = about
-        self.core.owed.add(self._session.id, lambda: understand_quietly(self._session))
+        self.core.owed.add(self._session.id, lambda: understand_quietly(self._session), self._remove)
 
     def take(self) -> None:
         """Journal what has come."""
@@ -120,7 +120,12 @@ class _Spooled:
             self._taker = None
             return
         if ended is not None:
+            self._is_taken = True
             self.core.owed.fall(self._session.id, self.take)
+
+    def _remove(self) -> None:
+        """Remove the spool, which somebody takes up again if it is there, once the recording is understood."""
+        if self._is_taken:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 
@@ -160,7 +165,18 @@ class BlockSink:
         """Put a crossing into the spool, after the reads that came before it."""
         if self._redactor is not None:
             crossing = self._redactor.crossing(crossing)
-        self._put(lambda sink: sink.crossing(crossing))
+        spooled = self._spooled
+        if spooled.failure is not None or spooled.core.lifetime.closed:
+            self._check()
+        try:
+            with spooled.appending:
+                (self._sink if self._sink is not None else self._opened()).crossing(crossing)
+        except OSError as error:
+            raise self._full(error) from error
+        if spooled.waiting > _SLICE:
+            spooled.core.owed.hurry()
+            if spooled.waiting > _MOST:
+                spooled.take()
 
     def reads(self, reads: Reads) -> None:
         """Hold reads for the next crossing, unless they have become many."""
@@ -188,20 +204,21 @@ class BlockSink:
         spooled.end(told)
 
     def _put(self, put: Callable[[SpoolSink], None]) -> None:
-        spooled = self._spooled
-        spooled.core.check_open()  # it is not, in a process that was forked off: the file is that of its parent
-        if spooled.failure is not None:
-            raise spooled.failure
+        self._check()
         try:
-            with spooled.appending:
+            with self._spooled.appending:
                 put(self._sink if self._sink is not None else self._opened())
         except OSError as error:
-            kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
-            raise kind(f"a recording cannot be written: {error.strerror}", path=str(spooled.path)) from error
-        if spooled.waiting > _SLICE:
-            spooled.core.owed.hurry()
-            if spooled.waiting > _MOST:
-                spooled.take()
+            raise self._full(error) from error
+
+    def _check(self) -> None:
+        self._spooled.core.check_open()  # it is not, in a process that was forked off: the file is that of its parent
+        if self._spooled.failure is not None:
+            raise self._spooled.failure
+
+    def _full(self, error: OSError) -> StorageError:
+        kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
+        return kind(f"a recording cannot be written: {error.strerror}", path=str(self._spooled.path))
 
     def _opened(self) -> SpoolSink:
         path = self._spooled.path

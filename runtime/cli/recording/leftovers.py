@@ -25,9 +25,9 @@ _LARGE: Final = 8 << 20
 def take_leftovers(store: Store) -> None:
     """Put into the store what recorded programs have done so far, before a command that only reads. While another
     process has the store open, it stays beside it."""
-    from greenroom.runtime.recording.programs.folder import folders_in
+    from greenroom.runtime.recording.spooled import FOLDER
 
-    if any(True for _ in folders_in(store.settings().data)):
+    if next((store.settings().data / FOLDER).glob("*"), None) is not None:
         try:
             with store.writing() as runtime:
                 take_leftovers_of(runtime)

@@ -31,6 +31,7 @@ from .words import dollars, shown_command
 if TYPE_CHECKING:
     from greenroom.runtime import Runtime, SessionInfo
     from greenroom.runtime.recording.programs.described import Described
+    from greenroom.runtime.recording.tape.model import Tape
 
 __all__ = ["recordings"]
 
@@ -105,8 +106,7 @@ def _told(runtime: Runtime, info: SessionInfo) -> Mapping[str, Any]:
     of a host, its steps say it."""
     from greenroom.runtime.recording.journal.forms import TAG
     from greenroom.runtime.recording.journal.reading import tape_of
-    from greenroom.runtime.recording.programs.described import described, totals_of
-    from greenroom.runtime.recording.tape.model import in_order
+    from greenroom.runtime.recording.programs.described import totals_of
 
     found = info.custom_metadata.get(TAG)
     if isinstance(found, Mapping) and "steps" in found:
@@ -115,8 +115,7 @@ def _told(runtime: Runtime, info: SessionInfo) -> Mapping[str, Any]:
         tape = tape_of(runtime.session(info.id))
     except (ReplayError, StorageError):
         return {}
-    steps = enumerate(in_order(tape.crossings), 1)
-    return asdict(totals_of(described(number, each) for number, each in steps))
+    return asdict(totals_of(_steps_of(tape)))
 
 
 def _known(told: Mapping[str, Any], name: str) -> str:
@@ -132,25 +131,46 @@ def _row(info: SessionInfo, told: Mapping[str, Any]) -> dict[str, Any]:
 
 def _show(runtime: Runtime, name: str, as_json: bool) -> None:
     from greenroom.runtime.recording.journal.reading import runs_of, source_of, tape_of
-    from greenroom.runtime.recording.programs.described import described, totals_of
-    from greenroom.runtime.recording.tape.endings import cut_of, ending_of
-    from greenroom.runtime.recording.tape.model import in_order
 
     found = the_session(runtime, name)
-    info, tape = found.info(), tape_of(found)
+    info = found.info()
     runs = runs_of(source_of(found))
-    steps = [described(number, each) for number, each in enumerate(in_order(tape.crossings), 1)]
-    totals = totals_of(steps)
+    tapes = [(run, tape_of(found, run=run)) for run in runs] or [(0, tape_of(found))]  # which says that there is none
     if as_json:
-        about = {key: value for key, value in tape.about.items() if key != "environment"}
-        ended: dict[str, Any] = {name: about[name] for name in ("exit_code", "signal") if name in about}
-        told = {**asdict(totals), **ended, "about": about, "calls": [asdict(each) for each in steps]}
-        print_json(_row(info, told))
+        earlier = [{"run": run, **_told_by(tape)} for run, tape in tapes[:-1]]
+        print_json(_row(info, {**_told_by(tapes[-1][1]), **({"earlier": earlier} if earlier else {})}))
         return
+    for number, (run, tape) in enumerate(tapes, 1):
+        which = f", {number:,} of {len(runs):,} in this session, from event {run}" if len(runs) > 1 else ""
+        _tell(info.id + which, tape)
+
+
+def _steps_of(tape: Tape) -> list[Described]:
+    from greenroom.runtime.recording.programs.described import described
+    from greenroom.runtime.recording.tape.model import in_order
+
+    return [described(number, each) for number, each in enumerate(in_order(tape.crossings), 1)]
+
+
+def _told_by(tape: Tape) -> dict[str, Any]:
+    from greenroom.runtime.recording.programs.described import totals_of
+
+    steps = _steps_of(tape)
+    about = {key: value for key, value in tape.about.items() if key != "environment"}
+    ended: dict[str, Any] = {name: about[name] for name in ("exit_code", "signal") if name in about}
+    return {**asdict(totals_of(steps)), **ended, "about": about, "calls": [asdict(each) for each in steps]}
+
+
+def _tell(recording: str, tape: Tape) -> None:
+    from greenroom.runtime.recording.programs.described import totals_of
+    from greenroom.runtime.recording.tape.endings import cut_of, ending_of
+
+    steps = _steps_of(tape)
+    totals = totals_of(steps)
     reads = sum(len(each.reads) for each in tape.reads)
     started = tape.about.get("started_at")
     fields = {
-        "recording": info.id + (f", the newest of {len(runs):,} in this session" if len(runs) > 1 else ""),
+        "recording": recording,
         "command": shown_command(tape.about.get("command")),
         "started": moment(datetime.fromtimestamp(started / 1e9, UTC)) if isinstance(started, int) else "",
         "ended": ending_of(tape.about),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,20 @@ def test_blocks_of_a_host_are_listed_with_what_they_come_to(greenroom: Any, tmp_
     (row,) = greenroom.json("recordings")
     assert (row["id"], row["steps"], row["model_calls"], row["failed"]) == (session.id, 2, 0, 0)
     assert re.search(r" request +2 +0 ", greenroom("recordings").stdout)
-    assert f"{session.id}, the newest of 2 in this session" in greenroom("recordings", session.id).stdout
+    told = greenroom("recordings", session.id).stdout
+    assert [f"{session.id}, {number} of 2 in this session" in told for number in (1, 2, 3)] == [True, True, False]
+    assert len(re.findall(r"^ +\d  .*weather", told, re.MULTILINE)) == 3
+    assert len(greenroom.json("recordings", session.id)["calls"]) == 2
+    (earlier,) = greenroom.json("recordings", session.id)["earlier"]
+    assert earlier["steps"] == 1
+
+
+def test_what_a_host_has_left_that_was_killed_in_a_block_is_shown(greenroom: Any, tmp_path: Path) -> None:
+    worker = Path(__file__).parents[2] / "recording" / "blocks" / "spool_worker.py"
+    killed = [sys.executable, str(worker), str(tmp_path / "greenroom-data"), "killed", "blind", "10"]
+    session, *told = subprocess.run(killed, stdout=subprocess.PIPE, text=True, check=False).stdout.splitlines()
+    found = greenroom.json("recordings", session)
+    assert [each["step"] for each in found["calls"]] == [*range(1, len(told) + 1)]
 
 
 def test_a_step_has_one_number_in_every_command(programs: Programs) -> None:
