@@ -24,7 +24,7 @@ from greenroom.storage.audit import AuditLog
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.catalog.changes import Changes, Position
 from greenroom.storage.catalog.creators import Charge, Creators
-from greenroom.storage.codec.keys import COUNTS_KEY, INDEX_CREATED, QUOTA_KEY
+from greenroom.storage.codec.keys import COUNTS_KEY, INDEX_CREATED, QUOTA_KEY, TOTALS_KEY
 from greenroom.storage.concurrency.claims import Claims
 from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.content.chunks import (
@@ -42,6 +42,7 @@ from greenroom.storage.content.chunks import (
 )
 from greenroom.storage.content.contents import Contents
 from greenroom.storage.content.quota import ByteQuota, forget_count
+from greenroom.storage.content.totals import NOTHING, ContentFigures, ContentTotals, joined
 from greenroom.storage.engine.engine import CF, Durability, Engine, Op
 from greenroom.storage.errors import (
     ArtifactTooLarge,
@@ -86,7 +87,7 @@ class Append:
     for creators; `contents` are added and `released` are dropped, each with its reference.
     """
 
-    __slots__ = ("charges", "contents", "moved", "ops", "ranges", "released")
+    __slots__ = ("charges", "contents", "moved", "ops", "ranges", "refers", "released")
 
     def __init__(
         self,
@@ -102,11 +103,13 @@ class Append:
         self.contents = contents
         self.released = released
         self.ranges = ranges
+        self.refers = False
+        """Whether the operations themselves add or drop references to contents."""
 
     @property
     def plain(self) -> bool:
         """Whether the message has only operations, so that several such messages can share a batch."""
-        return not self.contents and not self.released and not self.ranges
+        return not self.contents and not self.released and not self.ranges and not self.refers
 
     def add(self, other: Append) -> None:
         """Make this batch write what another one writes too."""
@@ -116,6 +119,7 @@ class Append:
         self.released += other.released
         self.ranges += other.ranges
         self.charges += other.charges
+        self.refers = self.refers or other.refers
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +166,13 @@ class ArtifactStore(PooledActor):
         super().__init__(dispatcher, "store", mailbox_capacity=1 << 20)
         self.dispatcher = dispatcher
         self.engine = engine
+        self.contents = Contents(engine, cache_bytes)
+        self.totals = ContentTotals(engine, self.contents)  # before anything is written
+        self.totals.in_turn = self._in_turn
         self.journal = Journal(engine)
         self.catalog = Catalog(engine, self.journal)
         self.catalog.in_turn = self._in_turn
         self.creators = Creators(self.catalog, self.journal)
-        self.contents = Contents(engine, cache_bytes)
         self.journal.load = self.contents.readable
         self.artifacts = Artifacts(engine)
         self.records = Records(engine)
@@ -199,6 +205,8 @@ class ArtifactStore(PooledActor):
     def recover(self) -> int:
         """Remove what interrupted streams have left behind, and return how many there were. Called once, on opening."""
         pending = self.contents.pending_blobs()
+        if pending:
+            self.totals.forget()
         for blob in pending:
             self.engine.write(self.contents.abort_blob_ops(blob))
         return len(pending)
@@ -212,14 +220,15 @@ class ArtifactStore(PooledActor):
         if kind is _AppendBlob:
             ops = self.contents.begin_blob_ops(message.blob) if message.begin else []
             more, missing = self.contents.blob_part_ops(message.blob, message.parts)
-            self.engine.write(ops + more)
+            self._write(ops + more, figures=self.totals.change(more))
             return missing
         if kind is Repair:
             return self._repair(message)
         if kind is ListWords:
             return self._words_turn(message)
         if kind is _AbortBlob:
-            return self.engine.write(self.contents.abort_blob_ops(message.blob))
+            ops = self.contents.abort_blob_ops(message.blob)
+            return self._write(ops, figures=self.totals.change(ops))
         return super()._handle_receive(message)
 
     def session_with_key(self, key: str) -> bytes | None:
@@ -255,30 +264,39 @@ class ArtifactStore(PooledActor):
     def _append(self, append: Append) -> int:
         ops = append.ops
         more = 0
+        figures: ContentFigures | None = NOTHING
         if not append.plain:
             ops = list(ops)
+            figures = self.totals.change(ops) if append.refers else NOTHING
+            fresh: list[Op] = []
             seen: set[bytes] = set()
             contents, released = append.contents, append.released
             if contents and released:
-                contents, released = self._settled_uses(append, ops)
+                contents, released = self._settled_uses(append, fresh)
             for content, reference in contents:
                 if content.hash in seen:  # a batch may have the same content twice
-                    ops.append(self.contents.refer_op(content.hash, reference))
+                    fresh.append(self.contents.refer_op(content.hash, reference))
                     if content.blob is not None and content.parts is None:
-                        ops += self.contents.abort_blob_ops(content.blob)
+                        fresh += self.contents.abort_blob_ops(content.blob)
                     continue
                 seen.add(content.hash)
                 added = self.contents.add_ops(content, reference)
                 if added is None:
                     raise ContentGone("the content was deleted while it was being stored again")
-                ops += added
+                fresh += added
+            if fresh:
+                ops += fresh
+                figures = joined(figures, self.totals.added(contents, fresh))
+                self.contents.replaced = False
             if released:
-                ops += self.contents.release_ops(released, ops)
+                dropped = self.contents.release_ops(released, ops)
+                ops += dropped
+                figures = joined(figures, self.totals.change(dropped))
             if self.quota is not None:
                 more = self.quota.growth(ops)
                 self.quota.require(more)
         taken = self.creators.take(append.charges) if append.charges and self.creators.active else None
-        commit_number = self._write(ops, append.ranges, append.moved, more)
+        commit_number = self._write(ops, append.ranges, append.moved, more, figures)
         self.commits += 1
         if taken is not None:
             self.creators.give(taken)
@@ -333,10 +351,13 @@ class ArtifactStore(PooledActor):
         if ops:
             if any(cf == CF.INDEX and key.startswith(INDEX_CREATED) for cf, key, _ in ops):
                 self.catalog.forget_counts()
-            self._write(ops, more=self.quota.growth(ops) if self.quota is not None else 0)
+            more = self.quota.growth(ops) if self.quota is not None else 0
+            self._write(ops, more=more, figures=self.totals.repaired(ops))
             self.creators.forget()
             if (CF.META, COUNTS_KEY, None) in ops:
                 self.catalog.forget_counts()
+            if (CF.META, TOTALS_KEY, None) in ops:
+                self.totals.forget()
             if self.quota is not None and (CF.META, QUOTA_KEY, None) in ops:
                 self.quota.count()
         return len(ops)
@@ -347,11 +368,13 @@ class ArtifactStore(PooledActor):
         ranges: tuple[tuple[int, bytes, bytes], ...] = (),
         moved: Moves = (),
         more: int = 0,
+        figures: ContentFigures | None = NOTHING,
     ) -> int:
         if self._left:
             raise runtime_closed()
         # An interrupt may come at any moment: the counts are unknown until all changes are counted.
         counts = self.catalog.take_counts() if moved else None
+        totals = self.totals.take() if figures is not NOTHING else None
         if self.quota is not None:
             self.quota.begin()
         try:
@@ -359,9 +382,13 @@ class ArtifactStore(PooledActor):
         except GreenroomError:
             if moved:
                 self.catalog.give_counts(counts)
+            if figures is not NOTHING:
+                self.totals.give(totals)
             if self.quota is not None:
                 self.quota.grown(0)
             raise
+        if figures is not NOTHING:
+            self.totals.give(totals, figures)
         if moved:
             self.catalog.give_counts(counts, moved)
             if self.on_sessions is not None and any(None in change for change in moved):
@@ -402,6 +429,7 @@ class ArtifactStore(PooledActor):
             if self.quota is not None:
                 self.quota.leave_count()
             self.catalog.leave_counts()
+            self.totals.leave()
             self._left = True
 
         if not self.engine.read_only:

@@ -136,18 +136,8 @@ def _largest(shares: Mapping[str, Share]) -> dict[str, Share]:
 def content_figures(store: ArtifactStore) -> dict[str, int]:
     """Return how many artifacts there are, and the bytes of their contents and of long messages, for
     `Runtime.stats`."""
-    contents, unique, stored = store.contents.usage()
-    logical = artifacts = 0
-    for size, kind in store.contents.uses():
-        logical += size
-        artifacts += kind == ARTIFACT
-    return {
-        "count": artifacts,
-        "logical_bytes": logical,
-        "contents": contents,
-        "unique_bytes": unique,
-        "stored_bytes": stored,
-    }
+    figures = store.totals.figures()
+    return {"count": figures.artifacts, **{name: getattr(figures, name) for name in figures._fields[1:]}}
 
 
 def store_figures(store: ArtifactStore) -> dict[str, Any]:

@@ -166,7 +166,9 @@ class StagedSessions:
             self.flush()
 
     def _commit(self, ops: list[Op], contents: tuple[tuple[Encoded, Reference], ...] = ()) -> None:
-        self._store.commit(Append(self._mark_ops() + ops, contents=contents), self._services.store_timeout)
+        append = Append(self._mark_ops() + ops, contents=contents)
+        append.refers = True
+        self._store.commit(append, self._services.store_timeout)
         self._marked = True
 
     def _mark_ops(self) -> list[Op]:
@@ -184,6 +186,7 @@ class StagedSessions:
         for state in states:
             ops += state_entries(state)
         append = Append(ops, tuple((None, each.status) for each in states))
+        append.refers = True
         append.charges = tuple(
             Charge(each.created_by, 1, each.artifact_bytes + kept(each).bytes)
             for each in states

@@ -32,6 +32,7 @@ __all__ = [
     "INDEX_TAG",
     "INDEX_UPDATED",
     "QUOTA_KEY",
+    "TOTALS_KEY",
     "after_prefix",
     "artifact_name_prefix",
     "canonical_value",
@@ -143,3 +144,5 @@ COUNTS_KEY: Final = b"counts"
 """The key (in META) of the number of sessions per status, as a clean close leaves them."""
 QUOTA_KEY: Final = b"content bytes"
 """The key (in META) of the bytes of all content, as a clean close leaves them."""
+TOTALS_KEY: Final = b"content totals"
+"""The key (in META) of the figures of all content, as a clean close leaves them."""

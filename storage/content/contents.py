@@ -29,7 +29,7 @@ from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaToo
 from .cache import ContentCache
 from .chunks import CONTENT_REFERENCE, READ_SIZE, BlobPart, Encoded, Reference, content_digest, decode, decode_any_size
 
-__all__ = ["Contents"]
+__all__ = ["CHUNK", "Contents"]
 
 logger = logger_of("content")
 
@@ -39,7 +39,8 @@ _MANIFEST_PAGE: Final = 64
 _PENDING: Final = b"pending/"
 _CHUNK_REFERENCE: Final = b"k"
 _WHOLE: Final = b"\x00"
-_CHUNK: Final = b"\x01"
+CHUNK: Final = b"\x01"
+"""First byte of the keys of chunks that contents may share."""
 _NO_MORE: Final = (b"\xff" * 33, 0, 0, None)
 """Stands behind all contents that are known."""
 
@@ -50,6 +51,8 @@ class Contents:
     def __init__(self, engine: Engine, cache_bytes: int) -> None:
         self._engine = engine
         self.cache = ContentCache(cache_bytes)
+        self.replaced = False
+        """Whether `add_ops` has replaced damaged content. Set back by the writer."""
 
     # -- preparing, on the caller's thread
 
@@ -84,12 +87,20 @@ class Contents:
     def known_chunk(self, digest: bytes) -> int | None:
         """Return the stored size of a chunk, or None: a chunk is stored exactly as long as a blob refers to it."""
         # A new chunk is the common case, and the filters detect it without a search.
-        if not self._engine.may_exist(CF.CHUNKS, _CHUNK + digest):
+        if not self._engine.may_exist(CF.CHUNKS, CHUNK + digest):
             return None
         prefix = _CHUNK_REFERENCE + digest
         found = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=1)
         # Repair sets the size of a damaged chunk to 0.
         return (int.from_bytes(found[0][1], "big") or None) if found else None
+
+    def chunk_bytes(self, digest: bytes) -> int:
+        """Return the stored size of a chunk; 0 if the store does not have it, or if it is damaged."""
+        if not self._engine.may_exist(CF.CHUNKS, CHUNK + digest):
+            return 0
+        prefix = _CHUNK_REFERENCE + digest
+        sizes = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix))
+        return max((int.from_bytes(value, "big") for _, value in sizes), default=0)
 
     # -- the writer's operations
 
@@ -116,6 +127,7 @@ class Contents:
                 ops.append((CF.META, _PENDING + content.blob, None))
             else:
                 return None
+            self.replaced = self.replaced or (there and self._engine.get(CF.CONTENTS, content.hash) is not None)
             replaced = self._blob_of(content.hash) if there else None
             if replaced is not None:
                 # The new content replaces the damaged one.
@@ -157,7 +169,7 @@ class Contents:
                         missing.append(part)
                         continue
                     stored = len(part.payload) - 1
-                    ops.append((CF.CHUNKS, _CHUNK + part.hash, part.payload))
+                    ops.append((CF.CHUNKS, CHUNK + part.hash, part.payload))
                 fresh[part.hash] = stored
             key = blob + part.offset.to_bytes(8, "big")
             ops.append((CF.MANIFESTS, key, seal(key, [part.hash, part.size])))
@@ -183,7 +195,7 @@ class Contents:
                 holders = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=len(blobs) + 1)
                 if all(holder[-16:] in blobs for holder, _ in holders):
                     dropped.add(digest)
-                    ops.append((CF.CHUNKS, _CHUNK + digest, None))
+                    ops.append((CF.CHUNKS, CHUNK + digest, None))
         return ops
 
     def release_ops(self, released: Iterable[tuple[bytes, Reference]], added: Iterable[Op] = ()) -> list[Op]:
@@ -270,7 +282,7 @@ class Contents:
                 data = self._load_chunk(b"", key, record)
                 hasher.update(data)
                 size += len(data)
-                stored_size += len(self._engine.get(CF.CHUNKS, _CHUNK + unseal(key, record)[0]) or b"") - 1
+                stored_size += len(self._engine.get(CF.CHUNKS, CHUNK + unseal(key, record)[0]) or b"") - 1
         except (IntegrityError, ArtifactNotFound):
             return None
         return hasher.digest(), size, stored_size
@@ -294,7 +306,7 @@ class Contents:
             reference = _CHUNK_REFERENCE + name + blob
             value = self._engine.get(CF.REFERENCES, reference)
             if value is None or sizes:
-                stored = self._engine.get(CF.CHUNKS, _CHUNK + name)
+                stored = self._engine.get(CF.CHUNKS, CHUNK + name)
                 right = (len(stored) - 1 if stored else 0).to_bytes(4, "big")
                 if value != right and not (discredited and value == bytes(4)):
                     ops.append((CF.REFERENCES, reference, right))
@@ -312,7 +324,7 @@ class Contents:
             try:
                 self._load_chunk(b"", key, record)
             except (IntegrityError, ArtifactNotFound):
-                ops.append((CF.CHUNKS, _CHUNK + name, None))
+                ops.append((CF.CHUNKS, CHUNK + name, None))
                 prefix = _CHUNK_REFERENCE + name
                 for reference, _ in self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix)):
                     ops.append((CF.REFERENCES, reference, bytes(4)))
@@ -454,7 +466,7 @@ class Contents:
     def _load_chunk(self, digest: bytes, key: bytes, record: bytes, *, verify: bool = True) -> bytes:
         what = f"a chunk of content {digest.hex()}"
         name, size = unseal(key, record, what)
-        stored = self._engine.get(CF.CHUNKS, _CHUNK + name)
+        stored = self._engine.get(CF.CHUNKS, CHUNK + name)
         if stored is None:
             raise self._missing(digest, what)
         return decode(stored, size, name if verify else None, what)
@@ -476,11 +488,12 @@ class Contents:
             count += 1
             size += content_size
             stored += stored_size if blob is None else 0
-        previous = b""
+        previous, longest = b"", 0
         for key, value in self._engine.pages(CF.REFERENCES, _CHUNK_REFERENCE, after_prefix(_CHUNK_REFERENCE)):
             if key[1:33] != previous:
-                previous = key[1:33]
-                stored += int.from_bytes(value, "big")
+                previous, longest, stored = key[1:33], 0, stored + longest
+            longest = max(longest, int.from_bytes(value, "big"))
+        stored += longest
         return count, size, stored
 
     def uses(self) -> Iterator[tuple[int, bytes]]:

@@ -17,7 +17,7 @@ from typing import Final
 
 import rocksdict
 
-from greenroom.storage.codec.keys import COUNTS_KEY, QUOTA_KEY, after_prefix
+from greenroom.storage.codec.keys import COUNTS_KEY, QUOTA_KEY, TOTALS_KEY, after_prefix
 from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.errors import GreenroomError, IntegrityError, StorageError, StoreLocked
 
@@ -46,7 +46,7 @@ _CHUNK_PAGE: Final = 16  # chunks are large
 _BATCH_BYTES: Final = 1 << 20
 _SAMPLES: Final = 64
 _LOST: Final = b"lost/"
-_COUNTED: Final = frozenset({(CF.META, COUNTS_KEY), (CF.META, QUOTA_KEY)})
+_COUNTED: Final = frozenset({(CF.META, COUNTS_KEY), (CF.META, QUOTA_KEY), (CF.META, TOTALS_KEY)})
 _FORMAT_KEY: Final = b"format"
 _Told = Callable[[int, int], None] | None
 

@@ -21,6 +21,7 @@ from greenroom.storage.codec.keys import (
     INDEX_TAG,
     INDEX_UPDATED,
     QUOTA_KEY,
+    TOTALS_KEY,
     after_prefix,
     key_entry,
     session_id_of,
@@ -78,6 +79,10 @@ class EntryChecks(RecordChecks):
         if self._store.quota is not None and self._store.quota.miscounted():
             forget = [(CF.META, QUOTA_KEY, None)]
             found.add("count", "content bytes", "the bytes of all contents are wrong", forget, "counted anew")
+
+        if self._store.totals.miscounted():
+            forget = [(CF.META, TOTALS_KEY, None)]
+            found.add("count", "content totals", "the figures of all contents are wrong", forget, "counted anew")
 
     def _index_entry(self, key: bytes, found: Findings) -> None:
         session = key[-16:]

@@ -46,8 +46,11 @@ def test_usage_is_exact_after_any_crash(store_path: Path) -> None:
             figures = rt.stats()["artifacts"]
             assert figures["contents"] == len(sizes)
             assert figures["unique_bytes"] == sum(sizes.values())
+            rt.create_session().store_artifact("t", "after it", b"one more %d" % seed)
+            assert not rt._store.totals.miscounted()
+            assert rt.stats()["artifacts"]["contents"] == len(sizes) + 1
             assert rt._store.quota is not None
-            assert rt._store.quota.used == figures["unique_bytes"]
+            assert rt._store.quota.used == figures["unique_bytes"] + len(b"one more %d" % seed)
             for (session_id, name), size in artifacts.items():
                 versions = rt.session(session_id).artifact_versions(name)
                 assert size is None or not versions or versions[0].size == size

@@ -181,6 +181,7 @@ class UsageMachine(RuleBasedStateMachine):
     def the_store_counts_right(self) -> None:
         kept = self.kept()
         figures = self.runtime.stats()["artifacts"]
+        assert not self.runtime._store.totals.miscounted()
         assert figures["contents"] == len(kept)
         assert figures["unique_bytes"] == sum(map(len, kept.values()))
         assert figures["count"] == sum(len(model.artifacts) for _, model in self.sessions)

@@ -1,0 +1,66 @@
+"""The figures of content are kept as it changes, and are exact, known and never believed where they may be old."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from greenroom.runtime import Runtime
+from greenroom.storage.codec.keys import TOTALS_KEY
+from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
+
+
+def kept(rt: Runtime) -> bool:
+    """Whether the figures are known without counting, and right."""
+    totals = rt._store.totals
+    return totals._known is not None and not totals.miscounted()
+
+
+def test_the_figures_stay_known_through_everything_that_changes_content(store_path: Path, tmp_path: Path) -> None:
+    with Runtime.open(store_path) as rt:
+        session = rt.create_session()
+        large = os.urandom(400_000)
+        session.store_artifact("t", "large", large)
+        session.store_artifact("t", "large", large[:200_000] + b"inserted" + large[200_000:])
+        session.store_many([{"type": "t", "name": "twice", "content": "words " * 2000} for _ in range(2)])
+        session.add_message("user", "a long text " * 2000)
+        session.records.put(b"record", {"text": "of a record " * 20_000})
+        assert kept(rt)
+        fork = session.fork()
+        assert kept(rt)
+        session.export(tmp_path / "one.bundle")
+        rt.import_session(tmp_path / "one.bundle", keep_ids=False)
+        assert kept(rt)
+        session.records.delete(b"record")
+        session.delete_artifact("large")
+        fork.delete()
+        assert kept(rt)
+        rt.verify(repair=True)
+        figures = rt.stats()["artifacts"]
+    with Runtime.open(store_path) as rt:
+        assert kept(rt)
+        assert rt.stats()["artifacts"] == figures
+
+
+def test_figures_that_are_not_of_the_last_close_are_not_believed(store_path: Path) -> None:
+    with Runtime.open(store_path) as rt:
+        rt.create_session().store_artifact("t", "one", b"content")
+    engine = Engine(store_path, Durability.WAL, EngineOptions())
+    assert engine.get(CF.META, TOTALS_KEY) is not None
+    engine.write([(CF.META, b"counts", engine.get(CF.META, b"counts"))])  # as one that does not know these figures
+    engine.close()
+    with Runtime.open(store_path) as rt:
+        assert rt._store.totals._known is None
+        assert rt.stats()["artifacts"]["count"] == 1
+        assert kept(rt)
+
+
+def test_wrong_figures_are_found_and_counted_anew(rt: Runtime) -> None:
+    rt.create_session().store_artifact("t", "one", b"content")
+    totals = rt._store.totals
+    assert totals._known is not None
+    totals._known = totals._known._replace(stored_bytes=1)
+    assert [(each.kind, each.where) for each in rt.verify().problems] == [("count", "content totals")]
+    rt.verify(repair=True)
+    assert rt.stats()["artifacts"]["stored_bytes"] == len(b"content")
+    assert rt.verify().problems == []
