@@ -60,7 +60,7 @@ class _Spooled:
         """`sink` is the one with which the recording has begun here; None if another process has begun it."""
         self.core = core_of(session)
         self.path = self.core.path / FOLDER / f"{session.id}-{run}{SPOOL}"
-        self.failure: GreenroomError | None = None
+        self.failure: Exception | None = None
         """What refuses the rest."""
         self.writer: SpoolWriter | None = None
         self.appending = threading.Lock()
@@ -117,8 +117,14 @@ class _Spooled:
             self._refused(self._taker, error)
         except (GreenroomError, OSError) as error:
             logger.warning("what was recorded in session %s is journaled later: %s", self._session.id, error)
-            self._taker = None
+            self._taker = None  # the next one looks what the journal has
             return
+        except Exception as error:
+            logger.exception("what was recorded in session %s cannot be journaled", self._session.id)
+            self._refused(self._taker, error)
+        except BaseException:
+            self._taker = None
+            raise
         if ended is not None:
             self._is_taken = True
             self.core.owed.fall(self._session.id, self.take)
@@ -129,7 +135,7 @@ class _Spooled:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 
-    def _refused(self, taker: Taker | None, error: GreenroomError) -> None:
+    def _refused(self, taker: Taker | None, error: Exception) -> None:
         if taker is not None:
             taker.stop(error)
         if self.failure is None:
@@ -158,6 +164,7 @@ class BlockSink:
         core_of(session).owed.take(session.id)  # what was recorded there before comes before
         journal = JournalSink(session, about, redact=redact)
         self._redactor, journal.redactor = journal.redactor, None  # what stands in the spool is clean
+        self._journal = journal
         self._spooled = _Spooled(session, journal.run, journal)
         self._sink: SpoolSink | None = None
 
@@ -172,7 +179,8 @@ class BlockSink:
             with spooled.appending:
                 (self._sink if self._sink is not None else self._opened()).crossing(crossing)
         except OSError as error:
-            raise self._full(error) from error
+            self._failed(error)
+            self._journal.crossing(crossing)
         if spooled.waiting > _SLICE:
             spooled.core.owed.hurry()
             if spooled.waiting > _MOST:
@@ -182,20 +190,24 @@ class BlockSink:
         """Hold reads for the next crossing, unless they have become many."""
         if self._redactor is not None:
             reads = self._redactor.reads(reads)
-        self._put(lambda sink: sink.reads(reads))
+        self._check()
+        try:
+            with self._spooled.appending:
+                (self._sink if self._sink is not None else self._opened()).reads(reads)
+        except OSError as error:
+            self._failed(error)
+            self._journal.reads(reads)
 
     def close(self) -> None:
         """Put what is held into the spool."""
-        if self._sink is not None:
-            self._put(lambda sink: sink.sync())
+        self._put(lambda sink: sink.sync())
 
     def finish(self, about: Mapping[str, Any]) -> None:
         """Note that the recording has ended. A failure is logged."""
         told = dict(about) if self._redactor is None else self._redactor.about(about)
         spooled = self._spooled
         try:
-            if self._sink is not None:
-                self._put(lambda sink: sink.about(told))
+            self._put(lambda sink: sink.about(told))
         except GreenroomError as error:
             logger.error("the end of a recording is not in its spool: %s", error)
         with spooled.appending:
@@ -204,21 +216,28 @@ class BlockSink:
         spooled.end(told)
 
     def _put(self, put: Callable[[SpoolSink], None]) -> None:
-        self._check()
-        try:
-            with self._spooled.appending:
-                put(self._sink if self._sink is not None else self._opened())
-        except OSError as error:
-            raise self._full(error) from error
+        """Put into the spool what belongs there if there is one."""
+        sink = self._sink
+        if sink is not None:
+            self._check()
+            try:
+                with self._spooled.appending:
+                    put(sink)
+            except OSError as error:
+                self._failed(error)
 
     def _check(self) -> None:
         self._spooled.core.check_open()  # it is not, in a process that was forked off: the file is that of its parent
         if self._spooled.failure is not None:
             raise self._spooled.failure
 
-    def _full(self, error: OSError) -> StorageError:
+    def _failed(self, error: OSError) -> None:
+        """Raise what a spool cannot be written for; but if this process has too many files open for one more, return:
+        then it goes without."""
+        if self._sink is None and error.errno in (errno.EMFILE, errno.ENFILE):
+            return
         kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
-        return kind(f"a recording cannot be written: {error.strerror}", path=str(self._spooled.path))
+        raise kind(f"a recording cannot be written: {error.strerror}", path=str(self._spooled.path)) from error
 
     def _opened(self) -> SpoolSink:
         path = self._spooled.path

@@ -56,6 +56,8 @@ class Taker:
         self._about = about or {}
         self._understanding = understanding
         self._is_clean = is_clean
+        self._is_gathered = sink is None
+        """Whether a call may come twice: from the spools of two processes."""
         self._spools: _Spools = SpoolFolder(spools) if isinstance(spools, str | os.PathLike) else spools
         self._sink = sink
         self._stopped: dict[str, Any] = {}
@@ -114,7 +116,8 @@ class Taker:
                 sink.reads(Reads(record.reads[known:], record.process))
                 self.reads_taken += len(record.reads) - known
         elif (record.process, record.number) not in self._taken:
-            self._taken.add((record.process, record.number))
+            if self._is_gathered:
+                self._taken.add((record.process, record.number))
             sink.crossing(record)
             self.crossings += 1
 

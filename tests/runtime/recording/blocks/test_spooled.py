@@ -20,7 +20,7 @@ from greenroom.runtime.recording.tape.endings import ending_of
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.errors import RuntimeClosed
 
-from .spool_worker import CALLS, answer
+from .spool_worker import CALLS, answer, clock
 from .test_behind_the_back import ask_model, busy
 
 __all__ = ["busy"]
@@ -90,7 +90,7 @@ def test_a_backup_has_all_that_was_acknowledged(rt: Runtime, tmp_path: Path) -> 
 def test_a_full_disk_ends_the_recording_and_not_the_block(rt: Runtime) -> None:
     with rt.recording("block") as session:
         answer("first", 10)
-        with _small_files(4096):
+        with _limited(resource.RLIMIT_FSIZE, 4096):
             assert answer("second", 10_000).endswith("xxx")
         assert answer("third", 10).startswith("third")
     tape = tape_of(session)
@@ -99,14 +99,26 @@ def test_a_full_disk_ends_the_recording_and_not_the_block(rt: Runtime) -> None:
     assert not spools(rt.path)
 
 
+@pytest.mark.usefixtures("busy")
+def test_a_block_that_may_open_no_file_is_recorded_all_the_same(rt: Runtime) -> None:
+    with rt.recording("block") as session:
+        with _limited(resource.RLIMIT_NOFILE, 1):
+            assert clock(7) == 7
+            answer("first", 10)
+        answer("second", 10)
+    tape = tape_of(session)
+    assert [each.input["arguments"]["question"] for each in tape.crossings] == ["first", "second"]
+    assert [read[4] for each in tape.reads for read in each.reads] == [7]
+
+
 @contextmanager
-def _small_files(most: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+def _limited(what: int, most: int) -> Iterator[None]:
+    before = resource.getrlimit(what)
+    resource.setrlimit(what, (most, before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(what, before)
 
 
 def test_a_store_that_takes_no_spool_keeps_the_block_unrecorded(rt: Runtime) -> None:
