@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import runpy
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -16,18 +17,7 @@ from measure import Row, size_of
 from greenroom.runtime import Runtime
 
 WORDS = Path(__file__).read_text("utf-8").split()
-TABLES = {
-    "users": "id TEXT PRIMARY KEY, identifier TEXT UNIQUE, metadata TEXT, createdAt TEXT",
-    "threads": "id TEXT PRIMARY KEY, createdAt TEXT, name TEXT, userId TEXT, userIdentifier TEXT, tags TEXT, "
-    "metadata TEXT",
-    "steps": "id TEXT PRIMARY KEY, name TEXT, type TEXT, threadId TEXT, parentId TEXT, streaming BOOLEAN, "
-    "waitForAnswer BOOLEAN, isError BOOLEAN, metadata TEXT, tags TEXT, input TEXT, output TEXT, createdAt TEXT, "
-    '"start" TEXT, "end" TEXT, generation TEXT, showInput TEXT, language TEXT',
-    "elements": "id TEXT PRIMARY KEY, threadId TEXT, type TEXT, url TEXT, chainlitKey TEXT, name TEXT, display TEXT, "
-    "objectKey TEXT, size TEXT, page INT, language TEXT, forId TEXT, mime TEXT, props TEXT DEFAULT '{}'",
-    "feedbacks": "id TEXT PRIMARY KEY, forId TEXT, threadId TEXT, value INT, comment TEXT",
-}
-INDEXES = ('steps ("threadId", "createdAt")', 'threads ("userId")', 'elements ("threadId")', 'feedbacks ("forId")')
+OWN_LAYER = Path(__file__).parents[2] / "tests" / "integrations" / "chainlit" / "own_layer.py"
 
 
 def step(thread_id: str, n: int, output: str | None = None) -> Any:
@@ -43,17 +33,9 @@ def step(thread_id: str, n: int, output: str | None = None) -> Any:
 
 
 def sql_layer(path: Path, level: str) -> Any:
-    from chainlit.data.sql_alchemy import SQLAlchemyDataLayer
-    from sqlalchemy import create_engine, event, text
+    from sqlalchemy import event
 
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        for name, columns in TABLES.items():
-            connection.execute(text(f"CREATE TABLE {name} ({columns})"))
-        for number, index in enumerate(INDEXES):
-            connection.execute(text(f"CREATE INDEX i{number} ON {index}"))
-    engine.dispose()
-    layer = SQLAlchemyDataLayer(f"sqlite+aiosqlite:///{path}")
+    layer = runpy.run_path(str(OWN_LAYER))["sql_layer"](path)
 
     def connected(connection: Any, _: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL")

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from .fake_models import FakeModels
+from ..fake_models import FakeModels
 
 pytest_plugins = ["pytester"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
-from mcp import StdioServerParameters
+from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from greenroom.runtime.recording.tape.model import Asked, Crossing, Reads, Tape
@@ -21,9 +22,23 @@ from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import Reel, playing
 
-__all__ = ["Fork", "Program", "Taped", "free_port", "listening", "record", "replay", "run", "stdio"]
+__all__ = [
+    "GONE",
+    "SERVER",
+    "Fork",
+    "Program",
+    "Taped",
+    "calls",
+    "free_port",
+    "listening",
+    "record",
+    "replay",
+    "run",
+    "stdio",
+]
 
 Program = Callable[[Any, list[Any]], Awaitable[None]]
+SERVER = Path(__file__).with_name("server.py")
 
 
 class Taped:
@@ -74,6 +89,19 @@ def replay(program: Program, server: Any, tape: Tape) -> list[Any]:
 def stdio(path: Path) -> Any:
     """Return how to open a server that is started as a process."""
     return lambda: stdio_client(StdioServerParameters(command=sys.executable, args=[str(path)]), errlog=_nowhere())
+
+
+GONE = stdio(Path("/nowhere") / SERVER.name)
+"""The same program, where there is none: whoever starts it gets nothing."""
+
+
+async def calls(open_server: Any, log: list[Any]) -> None:
+    """Call a tool three times."""
+    async with open_server() as (read, write, *_), ClientSession(read, write) as session:
+        await session.initialize()
+        for number in (1, 2, 3):
+            answer: Any = await session.call_tool("order", {"number": number})
+            log.append(json.loads(answer.content[0].text))
 
 
 def _nowhere() -> Any:

@@ -16,8 +16,8 @@ from urllib3.util import Retry, Timeout
 from greenroom.runtime.recording.tape.reels import playing
 from greenroom.storage.errors import ReplayError
 
-from ...runtime.recording.reels import ListRecorder, playback, recording
-from .fake_models import FakeModels
+from ....runtime.recording.reels import ListRecorder, playback, recording
+from ..fake_models import FakeModels
 
 Cut = Callable[[], None]
 

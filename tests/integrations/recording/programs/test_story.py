@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("openai")
 pytest.importorskip("anthropic")
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 PAGE = ROOT / "docs" / "tutorials" / "failed-at-step-14.md"
 EXAMPLE = ROOT / "examples" / "step_14"
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)

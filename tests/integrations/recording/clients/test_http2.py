@@ -13,7 +13,7 @@ import httpx
 import httpx2
 import pytest
 
-from .runs import record, replay
+from ..runs import record, replay
 
 
 def _serve(connection: socket.socket) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from greenroom.storage.errors import ReplayError
 
-from .fake_models import FakeModels
-from .runs import record, replay
+from ..fake_models import FakeModels
+from ..runs import record, replay
 
 Cut = Callable[[], None]
 

@@ -12,7 +12,7 @@ import pytest
 from greenroom.runtime import tool
 from greenroom.storage.errors import ReplayError
 
-from .runs import record, replay
+from ..runs import record, replay
 
 Urls = Iterator[str]
 

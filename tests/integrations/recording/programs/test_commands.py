@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .fake_models import FakeModels
+from ..fake_models import FakeModels
 
 OPENAI = """
 import openai, os

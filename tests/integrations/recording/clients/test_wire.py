@@ -17,9 +17,9 @@ import pytest
 import requests
 import urllib3
 
-from ...runtime.recording.reels import playback, recording
-from .fake_models import FakeModels
-from .runs import record, replay
+from ....runtime.recording.reels import playback, recording
+from ..fake_models import FakeModels
+from ..runs import record, replay
 
 PACKED = gzip.compress(bytes(range(256)) * 99, mtime=0)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"

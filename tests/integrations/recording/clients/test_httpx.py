@@ -18,8 +18,8 @@ from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import playing
 from greenroom.storage.errors import ReplayError
 
-from ...runtime.recording.reels import ListRecorder, playback, recording
-from .fake_models import FakeModels
+from ....runtime.recording.reels import ListRecorder, playback, recording
+from ..fake_models import FakeModels
 
 Cut = Callable[[], None]
 Get = Callable[..., Any]
