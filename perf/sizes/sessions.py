@@ -108,6 +108,9 @@ SESSIONS = Table(
         ),
         "events of one session": lambda s: lambda: s.rt.events.query(session_id=_other(s).id, limit=20),
         "events of all, since now": lambda s: lambda: s.rt.events.query(after=time.time() - 1, limit=20),
+        "events of all, of one type, the newest 20": lambda s: (
+            lambda: s.rt.events.query(type="artifact.*", descending=True, limit=20)
+        ),
         "events of all, of one type, 20 rows and the total": reads_all(
             lambda s: lambda: s.rt.events.query(type="artifact.*", limit=20)
         ),

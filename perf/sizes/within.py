@@ -150,6 +150,9 @@ WITHIN = (
             **COMMON,
             "the newest 20 events": lambda s: lambda: [*s.made.events(after=s.made.info().sequence - 20)],
             "20 events in the middle": lambda s: lambda: [*s.made.events(after=s.count // 2, limit=20)],
+            "the newest 20 events of one type": lambda s: (
+                lambda: s.rt.events.query(session_id=s.made.id, type="variable.*", descending=True, limit=20)
+            ),
             "20 events of one type, and the total": reads_all(
                 lambda s: lambda: s.rt.events.query(session_id=s.made.id, type="session.*", limit=20)
             ),

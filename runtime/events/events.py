@@ -368,10 +368,11 @@ class Events:
         """Return the journaled events that match, by time, as a page with the `total` before pagination.
 
         Criteria: session_id, type (a pattern), correlation_id, causation_id, root_id, source, tags (all of them),
-        after, before (times), limit, offset. Give a session or one of the three ids to read only the events found
-        there; otherwise the journals of all sessions with events since `after` are read. Raises ValidationError,
-        SessionNotFound; for code that acts for a session also ResourceLimitExceeded, for events whose values take more
-        than 32 MiB together.
+        after, before (times), descending (the newest first), limit, offset. Give a session or one of the three ids to
+        read only the events found there. Otherwise, `descending` with a `limit`, journals are read from their ends back
+        until the page is full, and its `total` is counted when it is read; in any other case the journals of all
+        sessions with events since `after` are read. Raises ValidationError, SessionNotFound; for code that acts for a
+        session also ResourceLimitExceeded, for events whose values take more than 32 MiB together.
         """
         query = self._checked(criteria)
         return self._search.page(query, self._visible(), self._most_bytes())
@@ -402,10 +403,13 @@ class Events:
         """Write the events that match, with every field, as JSON lines to a path or a text file. Return their number.
 
         A regular file at the path is replaced once all is written; anything else there is refused. Bytes are written as
-        `{"base64": …}`. With a session or an id as criterion, events come by time, else session by session. Raises what
-        `query` raises, and StorageError.
+        `{"base64": …}`. With a session or an id as criterion, events come by time, else session by session, never
+        `descending`. Raises what `query` raises, and StorageError.
         """
-        events = self._search.each(self._checked(criteria), self._visible())
+        query = self._checked(criteria)
+        if query.descending:
+            raise ValidationError("descending: an export begins with the oldest events", field="descending")
+        events = self._search.each(query, self._visible())
         if not issubclass(type(target), (str, os.PathLike)):
             return write_lines(write_of(target), events)
         path = file_path(target)

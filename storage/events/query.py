@@ -28,7 +28,7 @@ class EventQuery(pydantic.BaseModel):
     """Selects events: all given criteria must match.
 
     `type` is a pattern; an event must have all `tags`. Times are datetimes, RFC 3339 text or epoch seconds, from
-    `after` on and before `before`.
+    `after` on and before `before`. The oldest come first, or, `descending`, the newest.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +43,7 @@ class EventQuery(pydantic.BaseModel):
     origin: Origin | None = None
     after: Moment | None = None
     before: Moment | None = None
+    descending: bool = False
     limit: _Count | None = None
     offset: _Count = 0
 
@@ -75,6 +76,7 @@ class EventKeywords(TypedDict, total=False):
     origin: Origin | Literal["runtime", "published"] | None
     after: datetime | str | float | None
     before: datetime | str | float | None
+    descending: bool
     limit: int | None
     offset: int
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +19,7 @@ from greenroom.storage.errors import IntegrityError, ResourceLimitExceeded, Sche
 from .index import event_place, id_prefix, link_prefix
 from .journal import Journal
 from .model import Event, StoredEvent
+from .recent import backwards, recent
 
 if TYPE_CHECKING:
     from .query import EventFilter, EventQuery
@@ -43,15 +46,17 @@ class EventSearch:
 
     def page(self, query: EventQuery, visible: Visible, most_bytes: int | None = None) -> Page[Event]:
         """Return the events that match, by time, then session and sequence, with the total before pagination.
+        `descending`, and without an id that lists events, the total is counted when it is read.
 
         Raises ResourceLimitExceeded if the values of the kept events take more than `most_bytes`.
         """
         total = size = 0
         kept = query.offset + query.limit if query.limit is not None else None
+        walked = query.descending and query.named is None and kept is not None
 
-        def weighed() -> Iterator[tuple[_Place, StoredEvent]]:
+        def weighed(matching: Iterator[tuple[_Place, StoredEvent]]) -> Iterator[tuple[_Place, StoredEvent]]:
             nonlocal total, size
-            for found in self._matching(query, visible):
+            for found in matching:
                 total += 1
                 if kept is None or total <= kept:
                     encoded = sum(len(value) for value in found[1].data.values() if value.__class__ is bytes)
@@ -67,9 +72,23 @@ class EventSearch:
                         )
                 yield found
 
-        # With nothing to keep, `nsmallest` would read nothing, but the total must be counted.
-        found = weighed()
-        chosen = sorted(found, key=_place) if kept is None else heapq.nsmallest(max(1, kept), found, key=_place)
+        if walked and kept is not None:
+            with contextlib.suppress(LookupError):
+                chosen = list(itertools.islice(weighed(self._newest(query, visible)), kept + 1))
+                views = counted(map(self._view, chosen[query.offset : kept]), _facts)
+                return Page(
+                    tuple(views),
+                    lambda: sum(1 for _ in self._matching(query, visible)),
+                    query.offset,
+                    query.limit,
+                    has_more=len(chosen) > kept,
+                )
+            total = size = 0
+        found = weighed(self._matching(query, visible))
+        if kept is None:
+            chosen = sorted(found, key=_place, reverse=query.descending)
+        else:  # with nothing to keep, nothing would be read, but the total must be counted
+            chosen = (heapq.nlargest if query.descending else heapq.nsmallest)(max(1, kept), found, key=_place)
         views = counted(map(self._view, chosen[query.offset : kept]), _facts)
         return Page(tuple(views), total, query.offset, query.limit)
 
@@ -142,6 +161,27 @@ class EventSearch:
         for session, sequence, stored in candidates:
             if tested.accepts(session_id_of(session), sequence, stored):
                 yield (stored.time, session, sequence), stored
+
+    def _newest(self, query: EventQuery, visible: Visible) -> Iterator[tuple[_Place, StoredEvent]]:
+        """Yield the events that match, the newest first. For queries without an id of an event or a correlation. Raises
+        LookupError if it would take too many sessions."""
+        from .query import EventFilter
+
+        tested = EventFilter(query)
+
+        def accepts(session: bytes, sequence: int, stored: StoredEvent) -> bool:
+            return tested.accepts(session_id_of(session), sequence, stored)
+
+        between = tested.low, tested.high
+        if query.session_id is not None:
+            session = session_bytes(query.session_id)
+            for _, _, below, _, found in backwards(self._journal, self._engine, session, *between, accepts):
+                if found is not None:
+                    yield (found.time, session, -below), found
+            return
+        walk = recent(self._journal, self._engine, *between, visible, accepts, _MOST_CHANGED)
+        for session, sequence, stored in walk:
+            yield (stored.time, session, sequence), stored
 
     def _belonging(
         self, session_id: str, visible: Visible, tested: EventFilter
