@@ -25,7 +25,7 @@ from greenroom.storage.concurrency.forking import abandon_in_children, runtime_c
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, StorageError
-from greenroom.storage.search.index import IndexFile, is_damage, remove_index, storage_error
+from greenroom.storage.search.index import IndexFile, is_busy, is_damage, remove_index, storage_error
 from greenroom.storage.search.model import FollowedSession
 from greenroom.storage.search.place import index_path
 
@@ -45,9 +45,11 @@ _PAGE: Final = 250
 _BEHIND: Final = 1_000_000_000
 _LONG_AGO: Final = 60_000_000_000
 """Nanoseconds by which the index is behind if writers are to wait for it: what was journaled before is no hurry."""
+_LOCKED: Final = 60.0
+"""Seconds to wait for another process that has the index locked."""
 _PATIENCE: Final = 0.1
 """Seconds to wait for the writer's turn."""
-_TOGETHER: Final = 250
+_TOGETHER: Final = 2000
 """How many sessions are looked up in the index together."""
 _NOTED: Final = 64
 """Seconds of new events after which the index notes how far it is."""
@@ -108,7 +110,7 @@ class Indexer:
         try:
             if self._ending:
                 raise runtime_closed()
-            file = self._file or self._open()
+            file = self._file or self._open(deadline)
             if self._is_current(moment):
                 return file
             try:
@@ -117,6 +119,10 @@ class Indexer:
                 file = self._begin_anew(error)
                 whole = self._look(file, deadline)
             return file if whole else None
+        except StorageError as error:
+            if is_busy(error) and timeout <= _LOCKED:
+                return None
+            raise
         finally:
             self._lock.release()
 
@@ -185,6 +191,8 @@ class Indexer:
         """Make a damaged index anew. Any other error is raised."""
         path = index_path(self._folder)
         if not is_damage(error):
+            if isinstance(error, StorageError):
+                raise error
             raise storage_error(error, path) from error
         logger.warning("the search index is damaged (%s): it is made anew", error)
         self._is_copied = True  # the writer's is the damaged one
@@ -198,12 +206,12 @@ class Indexer:
         remove_index(index_path(self._folder))
         self._compared, self._done = False, -1
 
-    def _open(self) -> IndexFile:
+    def _open(self, deadline: float = float("inf")) -> IndexFile:
         path = index_path(self._folder)
         if self._read_only and not self._is_copied:
             self._is_copied = True
             _copy(index_path(self._store.engine.path), path)
-        self._file = IndexFile(path)
+        self._file = IndexFile(path, min(_LOCKED, max(0.0, deadline - time.monotonic())))
         if not self._read_only:
             self._store.on_sessions = self._take
         return self._file
@@ -219,6 +227,7 @@ class Indexer:
         """Index what there is. Return whether all of it was."""
         engine = self._store.engine
         moment = engine.moment()
+        file.wait_at_most(deadline - time.monotonic())
         if not self._compared or self._read_only:  # nobody tells a reader
             self._compared = True
             if moment < file.fact("moment"):
@@ -258,8 +267,9 @@ class Indexer:
         since = max(0, file.fact("since") - self._slack)
         recent = self._recent(since)
         while group := list(islice(recent, _TOGETHER)):
-            done = self._follow_all(file, batch, [session for _, session in group], deadline)
-            if done < len(group) or time.monotonic() > deadline or self._ending:
+            sessions = list(dict.fromkeys(session for _, session in group))  # one may move on while they are listed
+            done = self._follow_all(file, batch, sessions, deadline)
+            if done < len(sessions) or time.monotonic() > deadline or self._ending:
                 return None
             if group[-1][0] > since + _NOTED:
                 since = group[-1][0]
@@ -311,7 +321,8 @@ class Indexer:
             after = last + b"\0" if last is not None else None
 
     def _follow_all(self, file: IndexFile, batch: ChangeBatch, sessions: Sequence[bytes], deadline: float) -> int:
-        """Index what is new in sessions, and return in how many of them all of it was."""
+        """Index what is new in sessions, each named once, and return in how many of them all of it was."""
+        batch.write()  # what waits there is not known to the file
         known = file.followed(sessions)
         for number, session in enumerate(sessions):
             is_whole = self._follow(file, batch, session, known.get(session), deadline)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.search.indexer import Indexer
@@ -18,6 +16,7 @@ from greenroom.storage.errors import (
     RuntimeClosed,
     StorageError,
 )
+from greenroom.storage.files.temporary_folder import TemporaryFolder
 from greenroom.storage.search.index import IndexFile
 from greenroom.storage.search.model import Found, SearchHit
 
@@ -41,13 +40,15 @@ class Search:
 
     def __init__(self, core: RuntimeCore) -> None:
         self._core = core
-        self._own: tempfile.TemporaryDirectory[str] | None = None
+        self._own: TemporaryFolder | None = None
         folder = core.path
         if core.read_only:
-            self._own = tempfile.TemporaryDirectory(prefix="greenroom-search-")
-            folder = Path(self._own.name)
+            self._own = TemporaryFolder("greenroom-search-")
+            folder = self._own.path
         self.indexer = Indexer(core.store, folder, read_only=core.read_only)
         self._busy = False
+        self._reported: str | None = None
+        """The warning that was logged last, while what it tells of goes on."""
 
     def tick(self) -> None:
         """Have a thread index what is new, unless one is at it."""
@@ -62,10 +63,15 @@ class Search:
     def _index(self) -> None:
         try:
             self.indexer.catch_up(_SLICE)
+            if self._reported is not None:
+                self._reported = None
+                logger.info("the search index is brought up to date again")
         except RuntimeClosed:
             pass  # the next search indexes the rest
         except GreenroomError as error:
-            logger.warning("the search index is not up to date: %s", error)
+            if self._reported != str(error):
+                self._reported = str(error)
+                logger.warning("the search index is not up to date: %s", error)
         finally:
             self._busy = False
 
@@ -89,7 +95,7 @@ class Search:
     def close(self, timeout: float) -> None:
         self.indexer.close(timeout)
         if self._own is not None:
-            self._own.cleanup()
+            self._own.remove()
 
     def find(
         self,

@@ -15,7 +15,6 @@ import gc
 import itertools
 import os
 import shutil
-import tempfile
 import threading
 import time
 import weakref
@@ -30,6 +29,7 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.forking import abandon_in_children, check_may_open, runtime_closed
 from greenroom.storage.concurrency.interrupts import thrown_in
 from greenroom.storage.errors import IntegrityError, InvalidOperation, OperationTimeout, SchemaTooNew, StorageError
+from greenroom.storage.files.temporary_folder import TemporaryFolder
 
 from .inspection import FORMAT_KEY, check_new, check_whole, is_written_elsewhere, readable_links, refuse_second
 from .options import CF, Durability, EngineOptions, Op, is_full, raise_storage_error, rocksdb_options, takes_files
@@ -79,7 +79,7 @@ class Engine:
         self._ended = False
         self._reservation: _Reservation | None = None
         self._witness: Witness | None = None
-        self._secondary: str | None = None
+        self._secondary: TemporaryFolder | None = None
         self.format = FORMAT_VERSION
         """The format of the store; an older one until `migrate` has brought it up to date."""
         self._written = 0
@@ -157,8 +157,8 @@ class Engine:
         database, families = self._database_options(options)
         old = self._secondary
         if self.read_only:
-            self._secondary = tempfile.mkdtemp(prefix="greenroom-follower-")
-            access = rocksdict.AccessType.secondary(self._secondary)
+            self._secondary = TemporaryFolder("greenroom-follower-")
+            access = rocksdict.AccessType.secondary(str(self._secondary.path))
         else:
             access = rocksdict.AccessType.read_write()
         try:
@@ -173,7 +173,7 @@ class Engine:
         if self.durability is Durability.MEMORY:
             self._write_options.disable_wal = True  # type: ignore[assignment, method-assign]
         if old is not None:
-            shutil.rmtree(old, ignore_errors=True)
+            old.remove()
 
     def _use(self, database: rocksdict.Rdict) -> None:
         with self._reopening:  # `moment` must not see half of it
@@ -188,7 +188,7 @@ class Engine:
         if os.access(self.path, os.W_OK):
             return self.path
         assert self._secondary is not None
-        view = Path(self._secondary) / "view"
+        view = self._secondary.path / "view"
         view.mkdir()
         for entry in os.scandir(self.path):
             if entry.name not in ("LOCK", "rocksdict-config.json"):
@@ -284,7 +284,7 @@ class Engine:
 
     def _remove_secondary(self) -> None:
         if self._secondary is not None:
-            shutil.rmtree(self._secondary, ignore_errors=True)
+            self._secondary.remove()
             self._secondary = None
 
     # -- reading

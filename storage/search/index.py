@@ -27,6 +27,7 @@ __all__ = [
     "MAX_SCOPES",
     "IndexFile",
     "artifact_scope",
+    "is_busy",
     "is_damage",
     "kind_scope",
     "remove_index",
@@ -40,6 +41,8 @@ MAX_RANKED: Final = 2000
 """Of so many newest texts with all the words, the best are found."""
 MAX_SCOPES: Final = 1000
 """Among so many sessions the index itself chooses; among more, each text is looked at."""
+_PATIENCE: Final = 60.0
+"""Seconds to wait for another process that has the file locked."""
 _LOOK: Final = 4096
 """How many characters of a text count for its score."""
 _SCHEMA: Final = """
@@ -70,6 +73,12 @@ def is_damage(error: BaseException) -> bool:
     return type(cause) is sqlite3.DatabaseError or "no such" in str(cause)
 
 
+def is_busy(error: BaseException) -> bool:
+    """Return whether an error says that another process has the file locked."""
+    cause = error if isinstance(error, sqlite3.Error) else error.__cause__
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def session_scope(session: int) -> str:
     return f"s{session}"
 
@@ -85,10 +94,14 @@ def kind_scope(kind: int) -> str:
 class IndexFile:
     """An open index. One thread at a time may change it, and any may search meanwhile."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, creating it if there is none. A file that is damaged or of another format is made anew."""
+    def __init__(self, path: Path, patience: float = _PATIENCE) -> None:
+        """Open the file, creating it if there is none. A file that is damaged or of another format is made anew. Waits
+        up to `patience` seconds for another process that has it locked. Raises StorageError."""
         self.path = path
+        self._patience = patience
         self._reading = threading.Lock()
+        if path.is_symlink() and not path.exists():  # SQLite would make the file somewhere else, or fail
+            remove_index(path)
         try:
             self._open()
         except sqlite3.DatabaseError as error:
@@ -110,10 +123,14 @@ class IndexFile:
         self._reader = self._connection()
 
     def _connection(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=self._patience)
         for setting in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON", "cache_size = -8192"):
             connection.execute(f"PRAGMA {setting}")
         return connection
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Let changes wait so long for another process that has the file locked."""
+        self._writer.execute(f"PRAGMA busy_timeout = {max(1, int(1000 * min(seconds, _PATIENCE)))}")
 
     def close(self) -> None:
         for connection in (getattr(self, "_reader", None), getattr(self, "_writer", None)):
@@ -209,13 +226,20 @@ class IndexFile:
         return version == document.version and row == words_of(document)
 
     def purge(self) -> None:
-        """Remove what was deleted from the bytes of the file too. Raises StorageError."""
+        """Remove what was deleted from the bytes of the file too. Raises StorageError, also if another process that
+        reads the file keeps them."""
         try:
             self._writer.execute("INSERT INTO texts (texts) VALUES ('optimize')")
             with self._reading:  # what a reader still sees cannot leave the log
-                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                is_kept = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         except sqlite3.Error as error:
             raise storage_error(error, self.path) from error
+        if is_kept:
+            raise StorageError(
+                f"what was deleted is still in the log of the search index {self.path.name}: another process reads it; "
+                "compact the store when that has ended",
+                path=str(self.path),
+            )
 
     # -- searching
 
@@ -303,11 +327,14 @@ def _score(terms: Sequence[Term], length: int, title: str, body: str) -> float:
     return round(score / len(terms), 6)
 
 
-def storage_error(error: sqlite3.Error | StorageError, path: Path) -> StorageError:
+def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
     """Return what tells of an error of SQLite."""
-    if isinstance(error, StorageError):
-        return error
     text = str(error)
+    if is_busy(error):
+        return StorageError(
+            f"the search index {path.name} is locked by another process: search again when that has ended",
+            path=str(path),
+        )
     if "full" in text:
         return StorageFull(f"the search index {path.name} cannot be written: the disk is full; free some space")
     return StorageError(

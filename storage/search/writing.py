@@ -62,12 +62,7 @@ def write_changes(connection: sqlite3.Connection, changes: Iterable[SessionChang
         "ON CONFLICT (session) DO UPDATE SET position = excluded.position, mark = excluded.mark",
         (b"".join(latest), json.dumps([[ids[session], *at] for session, at in latest.items()])),
     )
-    # A turn that was journaled since is not there yet.
-    before = [
-        [ids[session], kind, number]
-        for session, kind, number in documents
-        if session in known and (kind or number <= known[session].position)
-    ]
+    before = [[ids[session], kind, number] for session, kind, number in documents if session in known]
     if before:
         _remove(connection, before)
     _insert(connection, [(ids[key[0]], each) for key, each in documents.items() if each.title or each.body])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.actors.search import indexer
+from greenroom.actors.search import changes, indexer
 from greenroom.runtime import Runtime
 from greenroom.storage.search.place import index_path
 
@@ -53,6 +53,22 @@ def test_a_search_does_not_wait_for_what_is_written_after_it(rt: Runtime) -> Non
     finally:
         done.set()
         writer.join()
+
+
+@pytest.mark.parametrize("batch", [1, 7, 160])
+def test_sessions_with_more_texts_than_are_written_together_are_indexed_once(
+    rt: Runtime, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_BATCH", batch)
+    monkeypatch.setattr(indexer, "_PAGE", 5)
+    assert rt.search("hello").total == 0
+    for _ in range(2):
+        sessions = [rt.create_session() for _ in range(3)]  # the writer tells of them, and they have new events
+        for session in sessions:
+            session.add_messages([{"role": "user", "content": f"hello {number}"} for number in range(40)])
+        assert rt.search("hello", session=sessions[0]).total == 40
+    assert rt.search("hello").total == 240
+    assert rt.verify().problems == []
 
 
 def fill(path: Path) -> None:
