@@ -11,8 +11,7 @@ import contextlib
 import os
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from blake3 import blake3
 
@@ -122,8 +121,7 @@ class Append:
         self.refers = self.refers or other.refers
 
 
-@dataclass(frozen=True, slots=True)
-class _AppendBlob:
+class _AppendBlob(NamedTuple):
     """Write chunks of a blob ahead. Replies the parts whose chunk turned out to be missing from the store."""
 
     blob: bytes
@@ -131,13 +129,11 @@ class _AppendBlob:
     begin: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _AbortBlob:
+class _AbortBlob(NamedTuple):
     blob: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(NamedTuple):
     """Read and write in one turn, so that nothing changes in between: `look` returns the operations.
 
     Replies the number of operations.

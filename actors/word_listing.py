@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from greenroom.storage.artifacts.index import UNLISTED
 from greenroom.storage.artifacts.words import are_unlisted, listing_ops
@@ -30,8 +29,7 @@ _WORKING: Final = 0.2
 """For so many seconds of an interval they are listed then."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListWords:
+class ListWords(NamedTuple):
     """List some artifacts by their words, from a key on. Replies where to go on; None if all are listed. `until` (of
     the monotonic clock) the writer goes on itself, unless it has something else to do."""
 
@@ -41,7 +39,7 @@ class ListWords:
 
     def next(self, begin: bytes | None) -> ListWords | None:
         """Return the message with which the writer goes on."""
-        return replace(self, begin=begin) if begin is not None and time.monotonic() < self.until else None
+        return self._replace(begin=begin) if begin is not None and time.monotonic() < self.until else None
 
 
 class WordListing:

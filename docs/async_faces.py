@@ -109,7 +109,7 @@ PLANS: Final = (
         each="iterate_sessions",
         block="operation",
         skip="""open close closed restore salvage ask create_session state_scope stream_script follow analytics scripts
-            recording replaying replays templates approvals workflows schemas state_backups quotas""",
+            recording replaying replays templates agents approvals quotas schemas state_backups tools workflows""",
     ),
     Plan(
         "runtime/tools/registry.py",

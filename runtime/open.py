@@ -8,9 +8,8 @@ import shutil
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.actors.access.audit_trail import AuditTrail
 from greenroom.actors.access.security import Security
@@ -28,7 +27,6 @@ from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.actors.supervisor.table import SessionTable
 from greenroom.actors.transfer.changed import Changing
 from greenroom.actors.transfer.fork import fork_session
-from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session
@@ -41,17 +39,18 @@ from greenroom.storage.concurrency.forking import abandon_in_children, runtime_c
 from greenroom.storage.errors import GreenroomError
 from greenroom.storage.search.place import index_path
 
-from .agents import Agents
 from .core import RuntimeCore, backups_beside
 from .policies import Policies
 from .signals import unwatch
-from .tools import Tools
 
 if TYPE_CHECKING:
+    from greenroom.runtime.calls.calls import Calls
     from greenroom.runtime.config.config import RuntimeConfig
 
+    from .agents import Agents
     from .analytics import Analytics
     from .search.search import Search
+    from .tools import Tools
 
 __all__ = ["Parts", "open_runtimes"]
 
@@ -67,6 +66,14 @@ _LISTING_SECONDS: Final = 1.0
 _OWED_SECONDS: Final = 1.0
 _INDEX_SECONDS: Final = 1.0
 open_runtimes: weakref.WeakSet[Parts] = weakref.WeakSet()
+
+
+class Callers(NamedTuple):
+    """What a runtime makes calls with."""
+
+    calls: Calls
+    tools: Tools
+    agents: Agents
 
 
 class Parts:
@@ -151,12 +158,10 @@ class Parts:
         )
         core.background.append(core.owed)
         security.on_violation = self._report_violation
-        self.calls = Calls(core, lambda session_id: Session(host, session_id))
-        supervisor.delivery.home.calls = self.calls
+        self._host = host
+        supervisor.delivery.home.calls = lambda: self.callers.calls
         self.policies = Policies(core)
         self.events = Events(core)
-        self.calls.tools = self.tools = Tools(core, self.calls, config.tool_timeout)
-        self.calls.agents = self.agents = Agents(core, self.calls, self.tools, config.agent_timeout)
         self.retention = RetentionRuns(core)
         self._making = threading.RLock()
         self._ending = False
@@ -186,6 +191,22 @@ class Parts:
             if config.durability is Durability.FSYNC:
                 # For messages sent by `tell`.
                 self.core.timers.every(_SYNC_SECONDS, self.core.store.sync)
+
+    @late
+    def callers(self) -> Callers:
+        """What makes the calls of tools and agents, and knows them."""
+        from greenroom.runtime.calls.calls import Calls
+
+        from .agents import Agents
+        from .tools import Tools
+
+        core, config = self.core, self.core.config
+        calls = Calls(core, lambda session_id: Session(self._host, session_id))
+        calls.tools = tools = Tools(core, calls, config.tool_timeout)
+        calls.agents = agents = Agents(core, calls, tools, config.agent_timeout)
+        if self._ending:
+            calls.close(0)
+        return Callers(calls, tools, agents)
 
     @late
     def analytics(self) -> Analytics:
@@ -234,8 +255,9 @@ class Parts:
             self.core.hooks.close()
             self.events.hurry()
             self.core.timers.close(self._remaining(deadline))
-            self.calls.close(self._remaining(deadline) / 2)
-            self.agents.close(self._remaining(deadline) / 2)
+            if "callers" in vars(self):
+                self.callers.calls.close(self._remaining(deadline) / 2)
+                self.callers.agents.close(self._remaining(deadline) / 2)
             for each in self.core.background:
                 each.close(self._remaining(deadline) / 2)
             self.core.supervisor.close(deadline, save=not self.core.read_only)
@@ -297,7 +319,7 @@ class Parts:
     def _report_violation(self, attempt: AccessAttempt) -> None:
         if self.core.hooks.at("SecurityViolation") is not None:
             self.core.hooks.fire(
-                "SecurityViolation", asdict(attempt), session_id=attempt.session, operation=attempt.operation
+                "SecurityViolation", attempt._asdict(), session_id=attempt.session, operation=attempt.operation
             )
 
 

@@ -44,7 +44,6 @@ from greenroom.runtime.handles.scope import Scope, own_scope
 from greenroom.runtime.handles.session import Session, find_session, required_session_id, session_id_of
 from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
-from greenroom.runtime.model.script import ScriptReplay, ScriptResult, StreamOptions
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.audit import AuditRecord
@@ -81,14 +80,12 @@ from greenroom.storage.events.model import Origin
 from greenroom.storage.files.regular_file import file_path
 from greenroom.storage.search.model import SearchHit
 
-from .agents import Agents
 from .core import RuntimeCore, backups_beside
 from .creation import Creation
 from .installed import SCOPE as INSTALLED
 from .open import Parts, open_runtimes
 from .policies import Policies
 from .signals import watch
-from .tools import Tools
 
 if TYPE_CHECKING:
     from greenroom.actors.maintenance.backup import BackupReport
@@ -103,6 +100,7 @@ if TYPE_CHECKING:
     from greenroom.runtime.handles.debugging.compare import Comparison
     from greenroom.runtime.handles.templates import Templates
     from greenroom.runtime.ingest.report import IngestReport, OnProgress
+    from greenroom.runtime.model.script import ScriptReplay, ScriptResult, StreamOptions
     from greenroom.runtime.replay.config import ReplayConfig
     from greenroom.runtime.replay.queries import HookExecution, HookKeywords, HookQuery, ReplayMetadata
     from greenroom.runtime.replay.result import ReplayResult
@@ -115,11 +113,13 @@ if TYPE_CHECKING:
     from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery
     from greenroom.storage.catalog.query import SessionKeywords, SessionQuery
 
+    from .agents import Agents
     from .analytics import Analytics
     from .approvals import Approvals
     from .installed.installed import InstalledScripts
     from .recording.scopes import RecordedBlock, ReplayedBlock
     from .replay.controls.replays import Replays
+    from .tools import Tools
     from .workflow import Workflows
 
 __all__ = ["Runtime"]
@@ -134,6 +134,7 @@ _LATE: Final = {
     "RetentionKeywords": "greenroom.runtime.config.retention",
     "RetentionPolicy": "greenroom.runtime.config.retention",
     "RuntimeConfig": "greenroom.runtime.config.config",
+    "StreamOptions": "greenroom.runtime.model.script",
     "TracerProvider": "greenroom.runtime.analytics.tracing",
 }
 
@@ -164,10 +165,6 @@ class Runtime:
     """Limits of time, rate and resources: see `Policies`."""
     events: Events
     """The bus, links, queries and timelines: see `Events`."""
-    tools: Tools
-    """Registers and calls tools: see `Tools`."""
-    agents: Agents
-    """Registers and calls agents: see `Agents`."""
     core: RuntimeCore
     """The parts that the rooms share. Not public, like `creation`."""
     creation: Creation
@@ -226,7 +223,7 @@ class Runtime:
         self.path, self.config, self.read_only, self.hooks = core.path, core.config, core.read_only, core.hooks
         self._store, self._supervisor = core.store, core.supervisor
         self.middleware = Middleware(core.hooks)
-        self.policies, self.events, self.tools, self.agents = parts.policies, parts.events, parts.tools, parts.agents
+        self.policies, self.events = parts.policies, parts.events
         self._retention = parts.retention
         self.creation = Creation(self, parts.policies, lambda: self._templates)
         self._replays: Replays | None = None
@@ -259,6 +256,16 @@ class Runtime:
                 self.scripts.begin()
         except GreenroomError as error:
             logger.error("the installed scripts of %s do not run: %s", self.path, error)
+
+    @late
+    def tools(self) -> Tools:
+        """Registers and calls tools: see `Tools`."""
+        return self._parts.callers.tools
+
+    @late
+    def agents(self) -> Agents:
+        """Registers and calls agents: see `Agents`."""
+        return self._parts.callers.agents
 
     @late
     def approvals(self) -> Approvals:
@@ -776,7 +783,7 @@ class Runtime:
         """
         self.core.check_open()
         self.core.require_host("before_calls")
-        return self._parts.calls.before(fn)
+        return self._parts.callers.calls.before(fn)
 
     # -- installed scripts
 

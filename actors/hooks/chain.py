@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from greenroom.actors.messages.core import Message, PendingEvent
 from greenroom.actors.scheduling.operation import CURRENT, Operation
@@ -46,8 +45,7 @@ MAX_NESTING: Final = 16
 """How many hooks may be running above an operation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(NamedTuple):
     """What the hooks of a phase may decide."""
 
     kinds: frozenset[str]

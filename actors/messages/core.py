@@ -7,7 +7,6 @@ access, the hooks it meets, whether it may concern another session, and what is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, Self, TypedDict, TypeVar
@@ -60,8 +59,7 @@ session over its rate can still be inspected."""
 CREATION: Final = "session_create"
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
+class Points(NamedTuple):
     """The hook points that a class of messages meets; with `conflict` it may meet StateConflict too."""
 
     before: str | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.common.times import iso_time
@@ -127,8 +127,7 @@ def level_of(permission: object) -> int:
     return level
 
 
-@dataclass(frozen=True, slots=True)
-class AccessAttempt:
+class AccessAttempt(NamedTuple):
     """Describes an attempt to access something across the border of a session; see `AuditRecord`."""
 
     session: str | None
@@ -141,4 +140,4 @@ class AccessAttempt:
 
     def denied(self, reason: str) -> AccessAttempt:
         """Return the same attempt, denied for a reason."""
-        return replace(self, granted=False, reason=reason)
+        return self._replace(granted=False, reason=reason)

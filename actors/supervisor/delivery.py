@@ -87,7 +87,7 @@ class Home:
         self._security = security
         self._actors = table.actors
         self._preparation = preparation
-        self.calls: CallPath
+        self.calls: Callable[[], CallPath]
         """Makes the calls of tools and agents that sessions are asked for."""
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
@@ -104,7 +104,7 @@ class Home:
         if preparation is None:
             return actor.ask(message, timeout)
         if preparation == "call":
-            return self.calls.ask(session_id, message, timeout)
+            return self.calls().ask(session_id, message, timeout)
         asked = joined(self._table, self._security, actor, message) if preparation == "batch" else actor
         return self._preparation.ask(asked, message, timeout)
 
@@ -112,7 +112,7 @@ class Home:
         actor = self._table.actor(session_id)
         if message.preparation is not None:
             if message.preparation == "call":
-                self.calls.tell(session_id, message, receipt)
+                self.calls().tell(session_id, message, receipt)
                 return
             if message.preparation == "batch" and joined(self._table, self._security, actor, message) is not actor:
                 raise InvalidOperation("a batch that concerns scopes or shared sessions is asked and not told")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import Command, PendingEvent
@@ -54,8 +54,7 @@ class _ForkedSession(UnpublishedSession):
         """Write no snapshot: who stages the session writes them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changing:
+class Changing(NamedTuple):
     """Makes the changes that forks begin with, by messages that take the usual way from the hooks on."""
 
     directory: Directory

@@ -13,10 +13,6 @@ from greenroom.actors.messages.calls import CallAgent
 from greenroom.actors.messages.core import How
 from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.reading.timeline import TimelineRow
-from greenroom.runtime.model.agent import Agent
-from greenroom.runtime.model.script import ScriptReplay, ScriptResult
-from greenroom.runtime.model.workflow import Workflow, WorkflowSession
-from greenroom.runtime.model.workflow_result import WorkflowResult
 from greenroom.storage.common.page import Page
 
 from .scope import Scope
@@ -24,6 +20,10 @@ from .scope import Scope
 if TYPE_CHECKING:
     from greenroom.actors.transfer.bundle_export import ExportReport
     from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
+    from greenroom.runtime.model.agent import Agent
+    from greenroom.runtime.model.script import ScriptReplay, ScriptResult
+    from greenroom.runtime.model.workflow import Workflow, WorkflowSession
+    from greenroom.runtime.model.workflow_result import WorkflowResult
 
 __all__ = ["Host"]
 

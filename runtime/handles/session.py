@@ -37,13 +37,7 @@ from greenroom.runtime.handles.reading.diff import unified_diff
 from greenroom.runtime.handles.reading.follow import Follow, JournalReader
 from greenroom.runtime.handles.reading.past import PastState, past_state
 from greenroom.runtime.handles.reading.timeline import MAX_TIMELINE, TimelineRow
-from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deletion_report, read_in_parts
-from greenroom.runtime.model.pieces import Listener
-from greenroom.runtime.model.reply import AgentReply
-from greenroom.runtime.model.script import ScriptOptions, ScriptReplay, ScriptResult
-from greenroom.runtime.model.workflow import Workflow
-from greenroom.runtime.model.workflow_result import WorkflowResult
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Json
@@ -57,7 +51,6 @@ from greenroom.storage.files.regular_file import file_path, open_regular, writte
 
 from .artifact_writer import ArtifactWriter
 from .collecting import Collected, Outside
-from .conversation import AnthropicMessages, MessageStream, converter, exported, write_export
 from .host import Host
 from .keywords import ArtifactOptions, ConfigKeywords, VersionOptions
 from .records import Records
@@ -69,8 +62,14 @@ from .variables import Variables
 if TYPE_CHECKING:
     from greenroom.actors.transfer.bundle_export import ExportReport
     from greenroom.runtime.config.config import SessionConfig
+    from greenroom.runtime.model.agent import Agent
+    from greenroom.runtime.model.reply import AgentReply
+    from greenroom.runtime.model.script import ScriptOptions, ScriptReplay, ScriptResult
+    from greenroom.runtime.model.workflow import Workflow
+    from greenroom.runtime.model.workflow_result import WorkflowResult
     from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery
 
+    from .conversation import AnthropicMessages, MessageStream
     from .debugging.debugger import Debugger
     from .debugging.diff import StateDiff
     from .debugging.recorded import Recorded
@@ -89,7 +88,12 @@ __all__ = [
     "session_id_of",
 ]
 
-_LATE: Final = {"SessionConfig": "greenroom.runtime.config.config"}
+_LATE: Final = {
+    "Agent": "greenroom.runtime.model.agent",
+    "ScriptOptions": "greenroom.runtime.model.script",
+    "SessionConfig": "greenroom.runtime.config.config",
+    "Workflow": "greenroom.runtime.model.workflow",
+}
 T = TypeVar("T")
 D = TypeVar("D")
 
@@ -447,6 +451,8 @@ class Session(Variables, SessionHandle):
                     message.write(delta)
             ```
         """
+        from .conversation import MessageStream
+
         start = m.StartMessage(role, name=name, tool_call_id=tool_call_id, metadata=metadata, **how)
         return MessageStream(self._runtime.core, self.id, self._timeout, start, how.get("durability"))
 
@@ -503,6 +509,10 @@ class Session(Variables, SessionHandle):
         With `format`, return what the chat APIs of OpenAI and Anthropic take: lists of dicts. Anthropic's has the
         system prompt in its attribute `system`.
         """
+        if format is None:
+            return self._reply(m.GetMessages(limit, before))
+        from .conversation import converter
+
         convert = converter(format)
         return convert(self._reply(m.GetMessages(limit, before)))
 
@@ -516,6 +526,8 @@ class Session(Variables, SessionHandle):
         `openai` and `sharegpt` are one line of JSON, so that files can be put together. A file at a path appears whole
         or not at all. Raises ValidationError for an unknown format, StorageError.
         """
+        from .conversation import exported, write_export
+
         turns = self._reply(m.GetMessages())
         write_export(target, exported(self._reply(m.GetInfo()), turns, format))
         return len(turns)
@@ -1149,6 +1161,8 @@ class Session(Variables, SessionHandle):
     ) -> AgentReply:
         """Call an agent in this session, given as an Agent, by its name or by a model's name. The call, its return,
         tokens and cost are journaled. `on_piece` gets the text piece by piece. Raises what `Agents.call` raises."""
+        from greenroom.runtime.model.pieces import Listener
+
         message = self._runtime.agents.message(agent, input, timeout, **how)
         listener = message.on_piece = Listener(on_piece) if on_piece is not None else None
         reply: AgentReply = self._ask(self.id, message, self._call_timeout)

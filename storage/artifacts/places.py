@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, groupby, islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from greenroom.storage.codec.keys import after_prefix, metadata_digest
 from greenroom.storage.content.chunks import ARTIFACT, CONTENT_REFERENCE
@@ -41,8 +40,7 @@ _FIRST_PAGE: Final = 8
 _PAGE: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Driver:
+class _Driver(NamedTuple):
     """Lists the artifacts that meet a criterion: under the keys of `ranges`, each in the order of time, and of every
     word that begins with one of `words`, if the keys end with NUL and the place."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from greenroom.storage.errors import IntegrityError, ResourceLimitExceeded, SchemaTooNew, shown
@@ -30,8 +29,7 @@ class Use(NamedTuple):
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(NamedTuple):
     """The limits of one creator. None: no limit."""
 
     max_sessions: int | None = None

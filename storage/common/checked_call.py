@@ -20,9 +20,8 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from greenroom.storage.errors import ValidationError
 
@@ -38,8 +37,7 @@ _MOST: Final = 10_000
 """The most items of a list: an iterable may have no end."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     """What an annotation requires of a value: how to say it, whether a value is of the kind, and what makes the value
     plain."""
 

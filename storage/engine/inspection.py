@@ -12,9 +12,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import rocksdict
 
@@ -112,8 +111,7 @@ def refuse_second(path: Path) -> NoReturn:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """The result of checking a whole store. `begun`: its making was interrupted before anything was written."""
 
     begun: bool

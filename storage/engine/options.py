@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import rocksdict
 
@@ -62,8 +61,7 @@ Op = tuple[int, bytes, bytes | None]
 """(column family, key, value); a value of None deletes the key."""
 
 
-@dataclass(frozen=True)
-class EngineOptions:
+class EngineOptions(NamedTuple):
     """Sizes in bytes. `write_buffers` bounds all memtables together, `block_cache` the cached blocks."""
 
     write_buffers: int = 64 << 20

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import idempotency_key
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FORK_ANSWERS", "PublishFork"]
 
 
-@dataclass(frozen=True, slots=True)
-class PublishFork:
+class PublishFork(NamedTuple):
     """Asks the original to publish its fork. Replies None, or the id of another fork if the command has made that
     before. Only the runtime makes it: it is no `Message`."""
 

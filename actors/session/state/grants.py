@@ -7,8 +7,7 @@ with times in nanoseconds since the epoch. Only events change them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.actors.messages.permissions import NAMES, PERMISSIONS, Grant
 from greenroom.storage.artifacts.model import ArtifactId
@@ -26,8 +25,7 @@ MAX_GRANTS: Final = 1000
 """The most grants that one session may have given at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """The best permission that a session has on an artifact: its level, and until when (ns; None: for good)."""
 
     level: int

@@ -341,7 +341,7 @@ def test_one_session_cannot_take_the_threads_of_all(release: threading.Event) ->
         assert modest.call_tool("answer") == 42
         release.set()
         rt.core.elastic.close(30)  # which waits until the threads are back
-        assert not rt._parts.calls.at_work(greedy.id)
+        assert not rt._parts.callers.calls.at_work(greedy.id)
 
 
 def test_a_read_only_runtime_calls_nothing_in_a_session(rt: Runtime, session: Session) -> None:
