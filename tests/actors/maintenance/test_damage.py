@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -16,6 +17,8 @@ from greenroom.storage.common.session_ids import scope_bytes
 from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 from greenroom.storage.events.journal import Journal
 
+EVERYTHING = bool(os.environ.get("GREENROOM_EVERY_DAMAGE"))
+"""Whether many more bits are flipped than in each run: see test_files.py."""
 Store = Any
 """What the fixture `closed` gives: conftest.py."""
 
@@ -67,7 +70,7 @@ def lost_after_repair(store: Store, path: Path) -> set[str]:
     return found.failed | differing
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(50 if EVERYTHING else 2))
 def test_a_flipped_bit_in_any_file_never_gives_a_wrong_reading_and_is_repaired(closed: Store, seed: int) -> None:
     dice = random.Random(seed)
     files = [each for each in sorted(closed.path.iterdir()) if each.stat().st_size and not each.name.startswith("LOG")]
@@ -89,7 +92,7 @@ def test_a_flipped_bit_in_any_file_never_gives_a_wrong_reading_and_is_repaired(c
         assert len(lost) <= len(closed.truth) * 2 / 3, (file.name, lost)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(60 if EVERYTHING else 3))
 def test_flipped_bits_in_records_never_give_a_wrong_reading_and_are_repaired(closed: Store, seed: int) -> None:
     dice = random.Random(seed)
     for cf, name in enumerate(CF.NAMES):

@@ -103,8 +103,7 @@ def fill(session: Session) -> None:
     session.delete_artifact("last")
 
 
-@pytest.fixture
-def family(rt: Runtime) -> Session:
+def family_in(rt: Runtime) -> Session:
     """A session with all there is, a child in another status, and a grandchild in a third."""
     root = rt.create_session(
         name="root", description="d", created_by="me", tags=["old"], metadata={"old": 1}, config={"max_artifacts": 50}
@@ -122,10 +121,24 @@ def family(rt: Runtime) -> Session:
 
 
 @pytest.fixture
-def parts(family: Session, tmp_path: Path) -> Parts:
-    """The bundle of the whole family, taken apart."""
-    family.export(tmp_path / "good.bundle", tree=True)
-    return Parts(tmp_path / "good.bundle")
+def family(rt: Runtime) -> Session:
+    return family_in(rt)
+
+
+@pytest.fixture(scope="session")
+def family_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a whole family, whose store is gone."""
+    path = tmp_path_factory.mktemp("family") / "good.bundle"
+    with Runtime.open() as rt:
+        report = family_in(rt).export(path, tree=True)
+    assert report.bytes == path.stat().st_size
+    return path
+
+
+@pytest.fixture
+def parts(family_bundle: Path) -> Parts:
+    """The bundle of a whole family, taken apart."""
+    return Parts(family_bundle)
 
 
 @pytest.fixture

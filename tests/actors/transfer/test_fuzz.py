@@ -148,8 +148,8 @@ def target(tmp_path: Path) -> Iterator[Target]:
 
 @settings(max_examples=150)
 @given(change=several_changes)
-def test_changed_bytes_are_refused(parts: Any, target: Target, tmp_path: Path, change: list[Any]) -> None:
-    good = (tmp_path / "good.bundle").read_bytes()
+def test_changed_bytes_are_refused(family_bundle: Path, target: Target, change: list[Any]) -> None:
+    good = family_bundle.read_bytes()
     bad = applied(good, change)
     assert target.offer(lambda path: path.write_bytes(bad)) is (bad == good)
 

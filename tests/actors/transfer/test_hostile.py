@@ -393,10 +393,9 @@ ENTRIES = {
 @pytest.mark.parametrize("place", ["first", "second", "last"])
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_only_plain_members_in_their_places_are_read(
-    family: Session, other: Runtime, tmp_path: Path, entry: str, place: str
+    family_bundle: Path, other: Runtime, tmp_path: Path, entry: str, place: str
 ) -> None:
-    report = family.export(tmp_path / "s.bundle")
-    data = (tmp_path / "s.bundle").read_bytes()
+    data = family_bundle.read_bytes()
     block = ENTRIES[entry]
     if place == "first":
         bad = block + data
@@ -409,7 +408,6 @@ def test_only_plain_members_in_their_places_are_read(
     with pytest.raises(BundleError):
         other.import_bundle(tmp_path / "bad.bundle")
     assert other.stats()["commits"] == 0
-    assert report.bytes == len(data)
 
 
 def test_sizes_are_checked_against_the_file_before_anything_is_read(
