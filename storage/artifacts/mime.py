@@ -12,14 +12,15 @@ from greenroom.storage.errors import ValidationError, shown
 
 __all__ = ["given_mime_type", "guess_mime_type"]
 
-_SIGNATURES: Final = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-    (b"PK\x03\x04", "application/zip"),
-    (b"\x1f\x8b", "application/gzip"),
-)
+_SIGNATURES: Final = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"%PDF-": "application/pdf",
+    b"PK\x03\x04": "application/zip",
+    b"\x1f\x8b": "application/gzip",
+}
+_MARKS: Final = tuple(_SIGNATURES)
 
 
 _TOKEN: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
@@ -50,14 +51,16 @@ def guess_mime_type(name: str, head: bytes) -> str:
     guessed = _mime_type_of(name[name.rindex(".") :].lower()) if "." in name else None
     if guessed is not None:
         return guessed
-    for signature, mime_type in _SIGNATURES:
-        if head.startswith(signature):
-            return mime_type
+    if head.startswith(_MARKS):
+        return next(mime_type for mark, mime_type in _SIGNATURES.items() if head.startswith(mark))
+    sample = head[:512]
+    if b"\x00" in sample:
+        return "application/octet-stream"
     try:
         # A character cut in two at the end of the sample does not make it binary.
-        text = head[:512].decode("utf-8", "strict") if len(head) <= 512 else head[:512].decode("utf-8", "ignore")
+        text = sample.decode("utf-8", "strict" if len(head) <= 512 else "ignore")
     except UnicodeDecodeError:
         return "application/octet-stream"
-    if "\x00" in text or (len(head) > 512 and len(text.encode()) < 508):
+    if not sample.isascii() and len(head) > 512 and len(text.encode()) < 508:
         return "application/octet-stream"
     return "application/json" if text[:1] in ("{", "[") and text[:1] else "text/plain"

@@ -81,10 +81,12 @@ def id_keys(session: bytes, sequence: int, stored: StoredEvent) -> list[bytes]:
     """Return the keys of an event with a context, one for each id that it names. The id of its own session gets none:
     the journal lists the events of the session."""
     context = stored.context or {}
-    named = {context.get("correlation_id"), context.get("causation_id"), context.get("root_id")}
-    named.discard(session_id_of(session))
+    named: set[Any] = {context.get("correlation_id"), context.get("causation_id"), context.get("root_id")}
+    named -= {None, session_id_of(session)}
+    if not named:
+        return []
     place = stored.time.to_bytes(8, "big") + sequence_key(session, sequence)
-    return [id_prefix(each) + place for each in named if each is not None]
+    return [id_prefix(each) + place for each in named]
 
 
 def link_keys(session: bytes, sequence: int, data: dict[str, Any]) -> list[bytes]:
