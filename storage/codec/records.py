@@ -75,7 +75,13 @@ def pack_value(value: Value, field: str = "value") -> bytes:
                 value = plain(value, field)
         elif kind not in _SCALARS:
             value = plain(value, field)
-        return _packb(value, default=_pack_other, unicode_errors="surrogatepass")
+        try:
+            packed: bytes = _envelope_packer.pack(value)
+        except OverflowError:  # only this needs a function of Python, and so a packer of its own
+            return _packb(value, default=_pack_other, unicode_errors="surrogatepass")
+        if len(packed) > _KEPT_BYTES:
+            _renew_packer()
+        return packed
     except ValidationError:
         raise
     except RuntimeError as error:
@@ -144,6 +150,13 @@ def _sound_item(item: Value, depth: int, left: list[int]) -> bool:
 # One packer serves all threads: it is used only on values that greenroom has built from plain types, so packing runs no
 # Python code and holds the GIL from start to end.
 _envelope_packer = msgpack.Packer(unicode_errors="surrogatepass")
+_KEPT_BYTES: Final = 1 << 20
+
+
+def _renew_packer() -> None:
+    """Give up the buffer of the packer, which never shrinks. Called after a large value."""
+    global _envelope_packer
+    _envelope_packer = msgpack.Packer(unicode_errors="surrogatepass")
 
 
 def pack_sound(value: Value) -> bytes:

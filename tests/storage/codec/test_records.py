@@ -49,6 +49,14 @@ def test_numbers_keep_their_value_beyond_64_bits(value: float) -> None:
     assert same(unpack_value(pack_value([value]))[0], value)
 
 
+@pytest.mark.parametrize("before", [["x", 2**80], ["x", 10**4999], "x" * (3 << 20), ["x" * (3 << 20), 2**80]])
+def test_no_value_shows_in_what_is_packed_after_it(before: Any) -> None:
+    with contextlib.suppress(ValidationError):
+        assert same(unpack_value(pack_value(before)), before)
+    assert pack_value(["y", 1]) == b"\x92\xa1y\x01"
+    assert unseal(b"k", seal(b"k", ["y", 1])) == ["y", 1]
+
+
 def test_a_tuple_is_stored_as_a_list() -> None:
     assert unpack_value(pack_value((1, (2, "x")))) == [1, [2, "x"]]
 
