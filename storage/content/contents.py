@@ -27,7 +27,7 @@ from greenroom.storage.engine.settled import settled
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew
 
 from .cache import ContentCache
-from .chunks import CONTENT_REFERENCE, READ_SIZE, BlobPart, Encoded, Reference, content_digest, decode, decode_any_size
+from .chunks import CONTENT_REFERENCE, BlobPart, Encoded, Reference, content_digest, decode, decode_any_size
 
 __all__ = ["CHUNK", "Contents"]
 
@@ -303,14 +303,20 @@ class Contents:
                 name = unseal(key, record)[0]
             except IntegrityError:
                 continue  # reported when the content is read
-            reference = _CHUNK_REFERENCE + name + blob
-            value = self._engine.get(CF.REFERENCES, reference)
-            if value is None or sizes:
+            if sizes or self._engine.get(CF.REFERENCES, _CHUNK_REFERENCE + name + blob) is None:
                 stored = self._engine.get(CF.CHUNKS, CHUNK + name)
-                right = (len(stored) - 1 if stored else 0).to_bytes(4, "big")
-                if value != right and not (discredited and value == bytes(4)):
-                    ops.append((CF.REFERENCES, reference, right))
+                ops += self._right_reference(name, blob, stored, discredited)
         return ops
+
+    def _right_reference(self, name: bytes, blob: bytes, stored: bytes | None, discredited: bool) -> list[Op]:
+        """Return the operation that writes the reference of a blob to a chunk that is missing or states a wrong size;
+        none if it is right."""
+        reference = _CHUNK_REFERENCE + name + blob
+        value = self._engine.get(CF.REFERENCES, reference)
+        right = (len(stored) - 1 if stored else 0).to_bytes(4, "big")
+        if value == right or (discredited and value == bytes(4)):
+            return []
+        return [(CF.REFERENCES, reference, right)]
 
     def discredit_ops(self, blob: bytes) -> list[Op]:
         """Return the operations that keep the damaged chunks of a blob from being used for other content: they delete
@@ -368,14 +374,30 @@ class Contents:
             raise IntegrityError(f"{what} is damaged on disk; run verify", content_hash=digest.hex())
         return data
 
-    def check(self, digest: bytes) -> None:
-        """Read a content from disk and verify it, with bounded memory. Raises IntegrityError."""
-        hasher = blake3()
-        with self.open(digest, cached=False) as stream:
-            while block := stream.read(READ_SIZE):
-                hasher.update(block)
+    def check(self, digest: bytes, *, discredited: bool = False) -> list[Op]:
+        """Read a content from disk and verify it, with bounded memory. Return what `wrong_chunk_references` does, of
+        which each chunk is read once. Raises IntegrityError, also where it changes meanwhile, or ArtifactNotFound."""
+        size, blob = self._found(digest)
+        if blob is None:
+            self._read(digest)
+            return []
+        ops: list[Op] = []
+        hasher, offset = blake3(), 0
+        for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob), page=_MANIFEST_PAGE):
+            what = f"a chunk of content {digest.hex()}"
+            name, length = unseal(key, record, what)
+            stored = self._engine.get(CF.CHUNKS, CHUNK + name)
+            if int.from_bytes(key[16:], "big") == offset < size:
+                if stored is None:
+                    raise self._missing(digest, what)
+                hasher.update(decode(stored, length, name, what))
+                offset += length
+            ops += self._right_reference(name, blob, stored, discredited)
+        if offset != size:
+            raise self._missing(digest, f"the chunk at {offset} of content {digest.hex()}")
         if hasher.digest() != digest:
             raise IntegrityError(f"content {digest.hex()} is damaged on disk", content_hash=digest.hex())
+        return ops
 
     def open(self, digest: bytes, *, cached: bool = True) -> io.BufferedReader:
         """Return a seekable binary stream over the content. It is verified chunk by chunk, and holds one chunk at a

@@ -66,26 +66,31 @@ class ContentChecks(Survey):
         except IntegrityError:
             self._restore_content(digest, None, "its record is damaged", found)
             return
-        if blob is not None:
+        failed: Exception | None = None
+        wrong: list[Op] = []
+        try:
+            if self._hashing:
+                wrong = self._contents.check(digest, discredited=bool(marked))
+        except (ArtifactNotFound, *DAMAGE) as error:
+            failed = error
+        if blob is not None and (failed is not None or not self._hashing):
             wrong = self._contents.wrong_chunk_references(blob, sizes=self._hashing, discredited=bool(marked))
-            if wrong:
-                detail = f"{len(wrong)} of its references to chunks are missing or wrong"
-                found.add("reference", digest.hex(), detail, wrong, "written anew")
+        if wrong:
+            detail = f"{len(wrong)} of its references to chunks are missing or wrong"
+            found.add("reference", digest.hex(), detail, wrong, "written anew")
         if not self._hashing:
             return
         found.count("contents")
-        try:
-            self._contents.check(digest)
-        except ArtifactNotFound:
+        if isinstance(failed, ArtifactNotFound):
             return  # deleted meanwhile
-        except DAMAGE as error:
+        if failed is not None:
             if marked:
                 found.quarantined.append(digest.hex())
                 return
             ops: list[Op] = [Contents.mark_damaged(digest, size, stored_size, blob)]
             if blob is not None:
                 ops += self._contents.discredit_ops(blob)
-            found.add("content", digest.hex(), str(error), ops, MARKED)
+            found.add("content", digest.hex(), str(failed), ops, MARKED)
             if self._repair:
                 found.quarantined.append(digest.hex())
             return

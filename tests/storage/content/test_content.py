@@ -267,6 +267,8 @@ def test_a_lost_record_is_an_integrity_error(engine: Engine, contents: Contents,
             contents.read(digest)
         with pytest.raises(IntegrityError):
             list(blocks(contents, digest))
+        with pytest.raises(IntegrityError):
+            contents.check(digest)
         engine.write([(cf, key, value)])
     assert contents.read(digest) == data
 
@@ -278,6 +280,33 @@ def test_chunks_put_in_each_others_place_are_noticed(engine: Engine, contents: C
     engine.write([(CF.CHUNKS, first, other), (CF.CHUNKS, second, one)])
     with pytest.raises(IntegrityError):
         contents.read(digest)
+    with pytest.raises(IntegrityError):
+        contents.check(digest)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_check_finds_the_wrong_references_that_a_look_at_them_finds(
+    engine: Engine, contents: Contents, seed: int
+) -> None:
+    dice = random.Random(seed)
+    data = noise(500_000)
+    digest = put(engine, contents, data + data[:200_000], HOLDER)
+    put(engine, contents, data, Reference(b"t" * 16, b"a", 1))
+    record = contents.record(digest)
+    assert record is not None
+    blob = record[2]
+    assert blob is not None
+    assert contents.check(digest) == []
+    mine = [key for key, _ in engine.scan(CF.REFERENCES, b"k", b"l") if key.endswith(blob)]
+    for key in dice.sample(mine, 8):
+        engine.write([(CF.REFERENCES, key, dice.choice((None, bytes(4), b"\x00\x00\x00\x07")))])
+    for discredited in (False, True):
+        wrong = contents.wrong_chunk_references(blob, sizes=True, discredited=discredited)
+        assert contents.check(digest, discredited=discredited) == wrong
+    whole = contents.wrong_chunk_references(blob, sizes=True, discredited=False)
+    assert len({key for _, key, _ in whole}) == 8
+    engine.write(whole)
+    assert contents.check(digest) == []
 
 
 def test_a_cached_content_needs_no_disk_and_a_dropped_one_does(engine: Engine) -> None:
