@@ -16,7 +16,8 @@ from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.events.model import Event, Origin, StoredEvent, as_origin, event_view, shown_type
 from greenroom.storage.events.pattern import EventPattern
 
-from .subscription import Callback, Notice, Overflow, Subscription
+from .notice import Notice
+from .subscription import Callback, Overflow, Subscription, offer_all
 
 if TYPE_CHECKING:
     from greenroom.actors.access.security import Security
@@ -33,6 +34,9 @@ _SESSIONS_REMEMBERED: Final = 10_000
 _JOIN_SECONDS: Final = 2.0
 
 _Listeners = tuple[Subscription, ...]
+_Matching = tuple[_Listeners, _Listeners]
+"""The subscriptions to a type: those that take all, and the others."""
+_NONE: Final[_Matching] = ((), ())
 
 
 class Bus:
@@ -55,7 +59,9 @@ class Bus:
         self._on_error = on_error
         self._lock = threading.Lock()
         self._listeners: _Listeners = ()
-        self._matching: dict[str, _Listeners] = {}
+        self._matching: dict[str, _Matching] = {}
+        self._offering = threading.Lock()
+        """Guards the queues of all subscriptions that take all."""
         self._closed = False
 
     @property
@@ -98,6 +104,7 @@ class Bus:
             self._remove,
             self._on_error,
             self._clock.time_ns,
+            self._offering,
         )
         try:
             with self._lock:
@@ -171,12 +178,10 @@ class Bus:
                 listeners = matching.get(type_)
                 if listeners is None:
                     listeners = self._match(matching, type_)
-                if listeners:
+                if listeners is not _NONE:
                     if type_.startswith("session.") and not is_session_id(session_id):
                         continue  # the journal of a scope belongs to no session
-                    notice = Notice(session_id, sequence, stored, load=self._services.store.journal.load)
-                    for each in listeners:
-                        each.offer(notice)
+                    self._offer(listeners, Notice(session_id, sequence, stored, load=self._services.store.journal.load))
         except Exception as error:
             if thrown_in(error):
                 raise
@@ -199,22 +204,30 @@ class Bus:
         listeners = matching.get(type_)
         if listeners is None:
             listeners = self._match(matching, type_)
-        if listeners:
-            notice = Notice(session_id, 0, stored, told_id)
-            for each in listeners:
-                each.offer(notice)
+        if listeners is not _NONE:
+            self._offer(listeners, Notice(session_id, 0, stored, told_id))
         return event_view(session_id, 0, stored, told_id)
 
-    def _match(self, matching: dict[str, _Listeners], type_: str) -> _Listeners:
+    def _offer(self, listeners: _Matching, notice: Notice) -> None:
+        takes_all, others = listeners
+        if takes_all:
+            offer_all(takes_all, self._offering, notice)
+        for each in others:
+            each.offer(notice)
+
+    def _match(self, matching: dict[str, _Matching], type_: str) -> _Matching:
         """Return the subscriptions that match a type. `matching` belongs to one table of subscriptions; each table has
         its own."""
         shown = shown_type(type_)
         with self._lock:
-            if matching is not self._matching:
-                return tuple(each for each in self._listeners if each.matches(shown))
-            if len(matching) >= _TYPES_REMEMBERED:
-                matching.clear()
-            found = matching[type_] = tuple(each for each in self._listeners if each.matches(shown))
+            fitting = [each for each in self._listeners if each.matches(shown)]
+            takes_all = tuple(each for each in fitting if each.takes_all)
+            others = tuple(each for each in fitting if not each.takes_all)
+            found = (takes_all, others) if fitting else _NONE
+            if matching is self._matching:
+                if len(matching) >= _TYPES_REMEMBERED:
+                    matching.clear()
+                matching[type_] = found
             return found
 
     # -- the end

@@ -7,22 +7,23 @@ import enum
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from greenroom.actors.scheduling.callables import completed, require_callable
 from greenroom.actors.scheduling.operation import acting, following
-from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.starter import start_thread
 from greenroom.storage.concurrency.waiting import Bell
 from greenroom.storage.errors import InvalidOperation, ValidationError
-from greenroom.storage.events.model import TTL, Event, Load, Origin, StoredEvent, event_of, event_view, origin_of
+from greenroom.storage.events.model import Event
 from greenroom.storage.events.pattern import EventPattern
 
-__all__ = ["Callback", "Notice", "Overflow", "Subscription"]
+from .notice import Notice
+
+__all__ = ["Callback", "Overflow", "Subscription", "offer_all"]
 
 logger = logger_of("events")
 
@@ -41,70 +42,6 @@ class Overflow(enum.StrEnum):
     """The code that caused the event waits for room, at most `block_timeout`; then the event is dropped."""
     DISCONNECT = "disconnect"
     """The subscription ends. The events in its queue can still be received."""
-
-
-class Notice:
-    """An event on its way to subscribers. Each makes a view of its own, so none sees what another does with it."""
-
-    __slots__ = ("_load", "_sequence", "_stored", "session_id", "size", "told_id")
-
-    def __init__(
-        self,
-        session_id: str,
-        sequence: int,
-        stored: StoredEvent,
-        told_id: str | None = None,
-        load: Load | None = None,
-    ) -> None:
-        self._load = load
-        self.session_id = session_id
-        self.told_id = told_id
-        self._sequence = sequence
-        self._stored = stored
-        size = 0
-        for value in stored.data.values():
-            kind = value.__class__
-            if kind is bytes or kind is str:
-                size += len(value)
-            elif kind is dict or kind is list:
-                size += len(seal(b"", value))
-        self.size = size
-
-    @property
-    def type(self) -> str:
-        """The type as it is stored."""
-        return self._stored.type
-
-    @property
-    def origin(self) -> Origin:
-        return origin_of(self._stored)
-
-    @property
-    def time(self) -> int:
-        return self._stored.time
-
-    @property
-    def expires(self) -> float | None:
-        """The time, in ns since the epoch, from which on nobody gets it any more."""
-        context = self._stored.context
-        ttl = context.get(TTL) if context is not None else None
-        return None if ttl is None else self._stored.time + ttl * 1e9
-
-    @property
-    def parent(self) -> str | None:
-        """The parent of a deleted session: no other record names it any more."""
-        parent: str | None = self._stored.data.get("parent")
-        return parent
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The data as stored. They are shared with the session and must not be changed."""
-        return self._stored.data
-
-    def event(self) -> Event:
-        # The actor's state shares lists with the events that it has journaled.
-        stored = event_of(unseal(b"", seal(b"", self._stored.fields())))
-        return event_view(self.session_id, self._sequence, stored, self.told_id, self._load)
 
 
 class Subscription:
@@ -134,8 +71,10 @@ class Subscription:
         on_close: Callable[[Subscription], None],
         on_error: Callable[[Subscription, Event, BaseException], None],
         now: Callable[[], int] = time.time_ns,
+        lock: threading.Lock | None = None,
     ) -> None:
-        """Make a subscription; hosts use `rt.events.subscribe`."""
+        """Make a subscription; hosts use `rt.events.subscribe`. `lock` guards the queues of all subscriptions that
+        `offer_all` gives events to."""
         if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
             raise ValidationError(f"capacity: a whole number from 1 to {MAX_CAPACITY} is needed", field="capacity")
         if callback is not None:
@@ -145,6 +84,8 @@ class Subscription:
         self._capacity = capacity
         self._overflow = overflow
         self._drops_oldest = overflow is Overflow.DROP_OLDEST
+        self.takes_all = self._drops_oldest and accepts is None
+        """Whether every event that matches is taken at once. If so, `offer_all` does what `offer` does."""
         self._block_timeout = block_timeout
         self._callback = callback
         self._accepts = accepts
@@ -166,7 +107,7 @@ class Subscription:
         self._closed = False
         self._ending = False
         self._stalled = False
-        self._lock = threading.Lock()
+        self._lock = lock if lock is not None and self.takes_all else threading.Lock()
         self._arrived = Bell()
         self._room = Bell()
         self._thread: threading.Thread | None = None
@@ -299,34 +240,30 @@ class Subscription:
         """Take in an event if it passes the filter and there is room. Called in a session's turn; never raises."""
         if self._accepts is not None and not self._accepts(notice):
             return
+        if self._drops_oldest:
+            offer_all((self,), self._lock, notice)
+            return
         until: float | None = None
-        size = notice.size
         while True:
             with self._lock:
                 if self._closed:
                     return
-                queue = self._queue
-                waits = False
-                if self._drops_oldest:  # in place, because many may listen to the same events
-                    while queue and (len(queue) >= self._capacity or self._bytes + size > self.queue_bytes):
-                        dropped = queue[0].size
-                        del queue[0]
-                        self._bytes -= dropped
-                        self._dropped += 1
-                elif self._is_full(notice):
-                    waits = self._waits(until)
-                    if not waits:
-                        self._drop()
-                        return
-                if not waits:
-                    self._bytes += size  # counted first: after the call, something may be thrown in
-                    queue.append(notice)
+                full = self._is_full(notice)
+                if full and not self._waits(until):
+                    self._drop()
+                    return
+                if not full:
+                    self._bytes += notice.size  # counted first: after the call, something may be thrown in
+                    self._queue.append(notice)
                     break
             if until is None:
                 until = time.monotonic() + self._block_timeout
             self._room.wait_for(lambda: self._ending or not self._is_full(notice), until - time.monotonic())
-        if self._arrived.awaited:
-            self._arrived.ring()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake whoever waits for an event."""
+        self._arrived.ring()
         if self.on_arrival is not None:
             self.on_arrival()
 
@@ -376,10 +313,8 @@ class Subscription:
 
     def _end(self) -> None:
         self._closed = self._ending = True
-        self._arrived.ring()
         self._room.ring()
-        if self.on_arrival is not None:
-            self.on_arrival()
+        self._tell()
 
     def join(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until the callback has had all events in the queue, unless called from the
@@ -395,3 +330,25 @@ class Subscription:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def offer_all(subscriptions: Iterable[Subscription], lock: threading.Lock, notice: Notice) -> None:
+    """Give an event in one step to subscriptions that drop the oldest events and share a lock. Never raises."""
+    size = notice.size
+    awaited: list[Subscription] = []
+    with lock:
+        for each in subscriptions:
+            if each._closed:
+                continue
+            queue = each._queue
+            while queue and (len(queue) >= each._capacity or each._bytes + size > each.queue_bytes):
+                dropped = queue[0].size
+                del queue[0]
+                each._bytes -= dropped
+                each._dropped += 1
+            each._bytes += size  # counted first: after the call, something may be thrown in
+            queue.append(notice)
+            if each._arrived.awaited or each.on_arrival is not None:
+                awaited.append(each)
+    for each in awaited:
+        each._tell()

@@ -305,6 +305,43 @@ def test_who_never_reads_slows_nobody(shared_runtime: Runtime, session: Session)
         assert never_read.dropped >= 1000
 
 
+def test_who_hears_everything_keeps_to_bounds_of_its_own(rt: Runtime) -> None:
+    session = rt.create_session()
+    small, roomy, strict, closed = (
+        rt.events.subscribe("variable.set", capacity=3),
+        rt.events.subscribe("variable.*", capacity=100),
+        rt.events.subscribe("**", capacity=4, overflow="drop_newest"),
+        rt.events.subscribe("variable.set"),
+    )
+    light = rt.events.subscribe("variable.set")
+    light.queue_bytes = 250
+    closed.close()
+    for n in range(10):
+        session.set("k", f"{n}" * 100)
+    kept = {each: [event.data["value"][0] for event in drained(each)] for each in (small, roomy, strict, light)}
+    assert kept == {small: list("789"), roomy: list("0123456789"), strict: list("0123"), light: list("89")}
+    assert [each.dropped for each in (small, roomy, strict, light, closed)] == [7, 0, 6, 8, 0]
+    assert drained(closed) == []
+    session.set("k", "x" * 300)  # what is too large for a queue takes it alone
+    assert [event.data["value"] for event in drained(light)] == ["x" * 300]
+
+
+def test_those_who_hear_everything_are_all_woken(rt: Runtime) -> None:
+    session = rt.create_session()
+    listeners = [rt.events.subscribe("variable.set") for _ in range(8)]
+    woken: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda each=each: woken.append(each.receive(PATIENCE).data["value"]))
+        for each in listeners
+    ]
+    for thread in threads:
+        thread.start()
+    session.set("k", 1)
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert woken == [1] * 8
+
+
 # -- callbacks
 
 
