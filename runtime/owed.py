@@ -104,6 +104,10 @@ class Owed:
         elif full:
             self.settle(next((each for each, work in list(self.sessions.items()) if not work.has_begun), session_id))
 
+    def owes(self, session_id: str) -> bool:
+        """Return whether a session may have to get something before it is read."""
+        return session_id in self.sessions or session_id in self.standing
+
     def settle(self, session_id: str | None = None) -> None:
         """Have the work done that a session waits for, by default all of it."""
         self.take(session_id)

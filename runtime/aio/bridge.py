@@ -164,7 +164,7 @@ class Bridge:
 
     def ask_here(self, session_id: str, message: Message[Any], timeout: float) -> Any:
         """Answer a message here and now. It is the `_ask` of the handles that `once` works with."""
-        if session_id in self._owed.sessions:
+        if self._owed.owes(session_id):
             raise _Elsewhere(_Asked(session_id, message, timeout))
         try:
             return self._delivery.ask_now(session_id, message)
@@ -243,7 +243,7 @@ class Bridge:
     async def _deliver(self, asked: _Asked) -> Any:
         """Send a message that could not be answered here and now, and wait for its reply. The session has what it is
         owed first."""
-        if asked.session_id in self._owed.sessions:
+        if self._owed.owes(asked.session_id):
             await self._run(partial(self._owed.settle, asked.session_id), abandon=False)
         if asked.unfinished is not None:
             arrival = self._arrival()

@@ -122,7 +122,10 @@ def test_whoever_reads_in_an_event_loop_sees_it(rt: Runtime) -> None:
         await other.set("k", 1)
         assert other.id not in core_of(other.sync).owed.sessions
         async with over.recording("third") as third:
+            begun = (await third.info()).sequence
             ask_model("Hello")
+            assert (await third.info()).sequence > begun
+            assert "recording.crossing" in {each.type async for each in third.events()}
         assert "agent.returned" in {each.type async for each in third.events()}
         await over.close()
 
