@@ -90,6 +90,7 @@ def recent(
             if len(opened) >= most_sessions:
                 raise LookupError("too many sessions to walk through")
             opened.add(session)
+            going_on()
             if not visible(session_id_of(session)) or engine.get(CF.SESSIONS, session) is None:
                 continue
             # What a session got since the walk has passed its place is of a later moment.

@@ -220,6 +220,7 @@ class EventSearch:
         self, visible: Visible, tested: EventFilter, after: tuple[bytes, int] = (b"", 0)
     ) -> Iterator[tuple[bytes, int, StoredEvent]]:
         for session in self._sessions(after[0], tested.low):
+            going_on()
             if not visible(session_id_of(session)):
                 continue
             try:

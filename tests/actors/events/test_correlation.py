@@ -305,6 +305,9 @@ def test_code_that_acts_for_a_session_finds_only_its_own(
         assert {each.session_id for each in found} == {second.id}
         assert found.total == 2
         assert {each.session_id for each in shared_runtime.events.query(type="**")} == {second.id}
+        newest = shared_runtime.events.query(type="**", descending=True, limit=1000)
+        assert {each.session_id for each in newest} == {second.id}
+        assert newest.total == len(newest)
         assert {row.event.session_id for row in shared_runtime.events.timeline("history")} == {second.id}
         foreign = list(second.events())[1].causation_id
         for denied in (
