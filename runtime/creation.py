@@ -12,7 +12,6 @@ from greenroom.actors.messages.core import CREATION
 from greenroom.actors.scheduling.operation import CURRENT, changed
 from greenroom.actors.session.decisions.decide import PendingEvent, creation
 from greenroom.actors.store import key_taken
-from greenroom.actors.transfer.recording import Recording
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session, created_session, find_session, session_id_of
 from greenroom.storage.codec.records import unpack_value
@@ -23,6 +22,7 @@ from greenroom.storage.errors import InvalidOperation, SessionNotFound, Validati
 from .policies import Policies
 
 if TYPE_CHECKING:
+    from greenroom.actors.transfer.recording import Recording
     from greenroom.runtime.config.config import SessionConfig
     from greenroom.runtime.handles.templates import Templates
 
@@ -129,6 +129,8 @@ class Creation:
 
         `options` are those of `create_session`. Hooks may change them, but may not redirect the creation.
         """
+        from greenroom.actors.transfer.recording import Recording
+
         self._core.check_open()
         self._core.require_host("ingest", "write")
         recording = Recording(self._core.supervisor.table, self._core.supervisor.delivery.hooks, at)

@@ -25,8 +25,6 @@ from greenroom.actors.session.redaction import Redaction
 from greenroom.actors.session.services import SessionServices
 from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.actors.supervisor.table import SessionTable
-from greenroom.actors.transfer.changed import Changing
-from greenroom.actors.transfer.fork import fork_session
 from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session
@@ -44,6 +42,7 @@ from .policies import Policies
 from .signals import unwatch
 
 if TYPE_CHECKING:
+    from greenroom.actors.messages.forking import ForkSession
     from greenroom.runtime.calls.calls import Calls
     from greenroom.runtime.config.config import RuntimeConfig
 
@@ -136,9 +135,7 @@ class Parts:
             owner=table,
             discard=preparation.discard,
             security=security,
-            fork=lambda services, origin, at, command: fork_session(
-                services, origin, at, command, Changing(table, supervisor.delivery.hooks)
-            ),
+            fork=self._fork,
         )
         supervisor = Supervisor(table, services, security, preparation, redaction)
         elastic = Elastic(config.max_elastic_threads)
@@ -288,6 +285,13 @@ class Parts:
         self.core.supervisor.sweep(self.core.config.passivate_after)
         if self.core.config.durability is Durability.MEMORY:
             self.core.store.flush()
+
+    def _fork(self, services: SessionServices, origin: str, at: int, command: ForkSession) -> str:
+        from greenroom.actors.transfer.changed import Changing
+        from greenroom.actors.transfer.fork import fork_session
+
+        supervisor = self.core.supervisor
+        return fork_session(services, origin, at, command, Changing(supervisor.table, supervisor.delivery.hooks))
 
     def _index(self) -> None:
         if "search" in vars(self) or index_path(self.path).exists():

@@ -43,7 +43,6 @@ from greenroom.runtime.handles.reading.follow import Follow
 from greenroom.runtime.handles.scope import Scope, own_scope
 from greenroom.runtime.handles.session import Session, find_session, required_session_id, session_id_of
 from greenroom.runtime.handles.streams import StreamProgress
-from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.audit import AuditRecord
@@ -78,7 +77,6 @@ from greenroom.storage.errors import (
 from greenroom.storage.events.index import event_place
 from greenroom.storage.events.model import Origin
 from greenroom.storage.files.regular_file import file_path
-from greenroom.storage.search.model import SearchHit
 
 from .core import RuntimeCore, backups_beside
 from .creation import Creation
@@ -100,6 +98,7 @@ if TYPE_CHECKING:
     from greenroom.runtime.handles.debugging.compare import Comparison
     from greenroom.runtime.handles.templates import Templates
     from greenroom.runtime.ingest.report import IngestReport, OnProgress
+    from greenroom.runtime.model.many import ManyArtifacts
     from greenroom.runtime.model.script import ScriptReplay, ScriptResult, StreamOptions
     from greenroom.runtime.replay.config import ReplayConfig
     from greenroom.runtime.replay.queries import HookExecution, HookKeywords, HookQuery, ReplayMetadata
@@ -112,6 +111,7 @@ if TYPE_CHECKING:
     from greenroom.runtime.state.schemas import Schemas
     from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery
     from greenroom.storage.catalog.query import SessionKeywords, SessionQuery
+    from greenroom.storage.search.model import SearchHit
 
     from .agents import Agents
     from .analytics import Analytics
@@ -419,6 +419,8 @@ class Runtime:
     def get_many(self, ids: Iterable[ArtifactId | str], *, on_progress: StreamProgress | None = None) -> ManyArtifacts:
         """Return the artifacts with these ids, of any sessions; one that cannot be read is an error under its id.
         `on_progress` gets the number of artifacts read, and of all."""
+        from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
+
         if on_progress is not None:
             wanted = as_items("ids", ids, m.MAX_BATCH, "a list of artifact ids")
             return read_in_parts([m.named_ref(each, "ids") for each in wanted], self.get_many, on_progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any, Final
 
@@ -102,7 +101,9 @@ def resolve(point: str) -> tuple[str, ...]:
         custom = _CUSTOM.fullmatch(point)
         if custom is not None:
             return (CUSTOM + (custom["name"] or custom["inner"]),)
-    near = difflib.get_close_matches(point[:_MAX_NAME], [*POINTS, *_ALIASES], 1)
+    from difflib import get_close_matches  # no program needs it that knows the name
+
+    near = get_close_matches(point[:_MAX_NAME], [*POINTS, *_ALIASES], 1)
     advice = f"did you mean {near[0]!r}? " if near else ""
     raise ValidationError(
         f"point: there is no hook point {point[:_MAX_NAME]!r}; {advice}Points of your own are named 'custom:<name>'",

@@ -33,11 +33,8 @@ from greenroom.actors.messages.sharing import (
 from greenroom.actors.scheduling.operation import in_place, require_run
 from greenroom.actors.session.decisions.facts import retrieval
 from greenroom.runtime.core import RuntimeCore
-from greenroom.runtime.handles.reading.diff import unified_diff
 from greenroom.runtime.handles.reading.follow import Follow, JournalReader
-from greenroom.runtime.handles.reading.past import PastState, past_state
 from greenroom.runtime.handles.reading.timeline import MAX_TIMELINE, TimelineRow
-from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deletion_report, read_in_parts
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Json
@@ -62,7 +59,9 @@ from .variables import Variables
 if TYPE_CHECKING:
     from greenroom.actors.transfer.bundle_export import ExportReport
     from greenroom.runtime.config.config import SessionConfig
+    from greenroom.runtime.handles.reading.past import PastState
     from greenroom.runtime.model.agent import Agent
+    from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts
     from greenroom.runtime.model.reply import AgentReply
     from greenroom.runtime.model.script import ScriptOptions, ScriptReplay, ScriptResult
     from greenroom.runtime.model.workflow import Workflow
@@ -575,6 +574,8 @@ class Session(Variables, SessionHandle):
             session.at(time=datetime.now(timezone.utc) - timedelta(hours=1)).messages
             ```
         """
+        from greenroom.runtime.handles.reading.past import past_state
+
         look = partial(self._ask, self.id, m.GetInfo(), self._timeout)
         return past_state(self._runtime.core.store, self.id, look, sequence, time)
 
@@ -792,6 +793,8 @@ class Session(Variables, SessionHandle):
         """Return the artifacts with these ids, or the latest versions of these names. A missing or damaged artifact is
         an error under its id and does not affect the others. `on_progress` gets the number of artifacts read, and of
         all."""
+        from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
+
         wanted = m.GetArtifacts(refs)
         if on_progress is not None:
             return read_in_parts(wanted.refs, self.get_many, on_progress)
@@ -898,6 +901,8 @@ class Session(Variables, SessionHandle):
         Raises ArtifactNotFound, InvalidOperation for content that is not text, ArtifactTooLarge for more than
         4 MiB or 50 000 lines.
         """
+        from greenroom.runtime.handles.reading.diff import unified_diff
+
         return unified_diff(self.get_artifact, self.get_artifact_info, name, old, new, context)
 
     def delete_artifact(self, ref: ArtifactId | str, version: int | str | None = None, **how: Unpack[How]) -> None:
@@ -908,6 +913,8 @@ class Session(Variables, SessionHandle):
     def delete_many(self, refs: Iterable[ArtifactId | str], **how: Unpack[How]) -> DeletedArtifacts:
         """Delete artifacts of this session in one atomic write: those with these ids, and the latest versions of these
         names. What the session does not have is reported as missing, and the others are deleted."""
+        from greenroom.runtime.model.many import deletion_report
+
         message = m.DeleteMany(refs, **how)
         gone = reply_as(list, self._ask(self.id, message, self._timeout), "what was deleted")
         return deletion_report(self.id, message.refs, gone)
