@@ -63,9 +63,12 @@ class ContentTotals:
         """Return what new uses of contents change, which these operations of `Contents.add_ops` write; None if a
         content replaces a damaged one."""
         artifacts = logical = count = unique = stored = 0
-        for content, reference in contents:
+        uses = {
+            (content.hash, reference): content.size for content, reference in contents
+        }  # an event may use one twice
+        for (_, reference), size in uses.items():
             artifacts += reference.kind == ARTIFACT
-            logical += content.size
+            logical += size
         chunks: dict[bytes, bytes | None] = {}
         for cf, key, value in ops:
             if cf == CF.CONTENTS:
