@@ -57,10 +57,10 @@ class Bus:
         self._security = security
         self._clock = clock
         self._on_error = on_error
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._listeners: _Listeners = ()
         self._matching: dict[str, _Matching] = {}
-        self._offering = threading.Lock()
+        self._offering = threading.RLock()
         """Guards the queues of all subscriptions that take all."""
         self._closed = False
 

@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final, Self
 
@@ -71,7 +72,7 @@ class Subscription:
         on_close: Callable[[Subscription], None],
         on_error: Callable[[Subscription, Event, BaseException], None],
         now: Callable[[], int] = time.time_ns,
-        lock: threading.Lock | None = None,
+        lock: AbstractContextManager[object] | None = None,
     ) -> None:
         """Make a subscription; hosts use `rt.events.subscribe`. `lock` guards the queues of all subscriptions that
         `offer_all` gives events to."""
@@ -107,7 +108,8 @@ class Subscription:
         self._closed = False
         self._ending = False
         self._stalled = False
-        self._lock = lock if lock is not None and self.takes_all else threading.Lock()
+        # A finalizer, which runs at any moment, may close a subscription: no lock may keep its own thread out.
+        self._lock = lock if lock is not None and self.takes_all else threading.RLock()
         self._arrived = Bell()
         self._room = Bell()
         self._thread: threading.Thread | None = None
@@ -332,7 +334,7 @@ class Subscription:
         self.close()
 
 
-def offer_all(subscriptions: Iterable[Subscription], lock: threading.Lock, notice: Notice) -> None:
+def offer_all(subscriptions: Iterable[Subscription], lock: AbstractContextManager[object], notice: Notice) -> None:
     """Give an event in one step to subscriptions that drop the oldest events and share a lock. Never raises."""
     size = notice.size
     awaited: list[Subscription] = []
