@@ -46,6 +46,7 @@ from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.audit import AuditRecord
+from greenroom.storage.catalog.creators import QUOTAS
 from greenroom.storage.catalog.model import SessionCriteria, SessionInfo
 from greenroom.storage.common.arguments import (
     as_flag,
@@ -230,6 +231,7 @@ class Runtime:
         self._scripts: InstalledScripts | None = None
         self._making = threading.RLock()
         try:
+            self._hold_quotas()
             facts = {"path": str(path), "read_only": read_only}
             self.hooks.fire("SystemStartup", facts, operation="OpenRuntime")
             if not read_only:
@@ -301,6 +303,12 @@ class Runtime:
         from .retention.quotas import Quotas
 
         return Quotas(self.core)
+
+    def _hold_quotas(self) -> None:
+        """Let the quotas hold that are stored or configured, though nobody has asked for them yet."""
+        configured = self.config.creator_max_sessions is not None or self.config.creator_max_storage_bytes is not None
+        if configured or self._store.journal.last(scope_bytes(QUOTAS)) is not None:
+            _ = self.quotas
 
     @late
     def _templates(self) -> Templates:

@@ -10,11 +10,11 @@ from greenroom.actors import messages as m
 from greenroom.actors.maintenance import erasure as traces
 from greenroom.actors.messages.permissions import AccessAttempt
 from greenroom.actors.transfer.truncation import cut_journal
+from greenroom.storage.catalog.creators import QUOTAS
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.session_ids import scope_bytes, session_bytes, session_id_of
 from greenroom.storage.errors import GreenroomError, HookCancelled, IntegrityError, SchemaTooNew, SessionNotFound
 
-from .quotas import SCOPE as QUOTAS
 from .quotas import Quotas
 
 if TYPE_CHECKING:

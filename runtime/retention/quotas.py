@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from greenroom.actors import messages as m
 from greenroom.actors.session.loading import load_state
 from greenroom.actors.session.state.records import kept
 from greenroom.runtime.handles.scope import own_scope
-from greenroom.storage.catalog.creators import Quota, Use
+from greenroom.storage.catalog.creators import QUOTAS, Quota, Use
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.checked_call import checked
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
 
 __all__ = ["CreatorQuota", "Quotas"]
-
-SCOPE: Final = "greenroom:quotas"
-"""The scope that holds the quotas as variables, so that they are durable and journaled like everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +62,8 @@ class Quotas:
         config = core.config
         if config.creator_max_sessions is not None or config.creator_max_storage_bytes is not None:
             self._creators.default = Quota(config.creator_max_sessions, config.creator_max_storage_bytes)
-        if core.store.journal.last(scope_bytes(SCOPE)) is not None:
-            kept: dict[str, Any] = {**own_scope(self._core, SCOPE).list()}
+        if core.store.journal.last(scope_bytes(QUOTAS)) is not None:
+            kept: dict[str, Any] = {**own_scope(self._core, QUOTAS).list()}
             self._creators.own = {name: Quota(*value) for name, value in kept.items()}
 
     def __repr__(self) -> str:
@@ -93,7 +90,7 @@ class Quotas:
             m.whole_number("max_sessions", max_sessions), m.whole_number("max_storage_bytes", max_storage_bytes)
         )
         with self._lock:
-            own_scope(self._core, SCOPE).set(name, [quota.max_sessions, quota.max_storage_bytes])
+            own_scope(self._core, QUOTAS).set(name, [quota.max_sessions, quota.max_storage_bytes])
             self._creators.own = {**self._creators.own, name: quota}
             self._in_turn(self._creators.forget)  # what was counted before was not kept up to date
         return self.get(name)
@@ -134,6 +131,6 @@ class Quotas:
         there = name in self._creators.own
         if there:
             with self._lock:
-                own_scope(self._core, SCOPE).delete(name)
+                own_scope(self._core, QUOTAS).delete(name)
                 self._creators.own = {each: quota for each, quota in self._creators.own.items() if each != name}
         return there

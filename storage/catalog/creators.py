@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from greenroom.storage.errors import IntegrityError, ResourceLimitExceeded, SchemaTooNew, shown
 from greenroom.storage.events.journal import Journal
 
 from .catalog import Catalog
 
-__all__ = ["Charge", "Creators", "Quota"]
+__all__ = ["QUOTAS", "Charge", "Creators", "Quota"]
+
+QUOTAS: Final = "greenroom:quotas"
+"""The scope that holds the quotas as variables, so that they are durable and journaled like everything else."""
 
 
 class Charge(NamedTuple):

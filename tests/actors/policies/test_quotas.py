@@ -250,3 +250,15 @@ def test_the_count_is_what_there_is_after_any_history(shared_rt: Runtime, steps:
     for each in sessions:
         each.delete()
     rt.quotas.delete("ada")
+
+
+def test_quotas_hold_before_anybody_asks_for_them(store_path: Path) -> None:
+    with Runtime.open(store_path) as rt:
+        rt.quotas.set("ada", max_sessions=1)
+        rt.create_session(created_by="ada")
+    with Runtime.open(store_path) as rt, pytest.raises(ResourceLimitExceeded):
+        rt.create_session(created_by="ada")
+    with Runtime.open(config={"creator_max_sessions": 1}) as rt:
+        rt.create_session(created_by="bob")
+        with pytest.raises(ResourceLimitExceeded):
+            rt.create_session(created_by="bob")
