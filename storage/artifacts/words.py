@@ -45,6 +45,8 @@ Without it, they are still to be listed."""
 _MOST_WORDS: Final = 64
 _MOST_READ: Final = 256
 _WORD_BYTES: Final = 32
+_MOST_BYTES: Final = 256 << 10
+"""Records of so many bytes are split into words in one turn of the writer, and the last of them entirely."""
 _WORTH: Final = 64
 """Fewer artifacts than this are read by each search, instead of listing them."""
 
@@ -115,13 +117,17 @@ def are_unlisted(engine: Engine) -> bool:
 
 
 def listing_ops(engine: Engine, begin: bytes, most: int) -> tuple[list[Op], bytes | None]:
-    """Return the operations that list at most so many artifacts by their words, and where to go on: None if there are
-    no more to list. To be written in the turn of the writer in which they are made."""
+    """Return the operations that list at most so many artifacts by their words, and fewer if these are large, and where
+    to go on: None if there are no more to list. To be written in the turn of the writer in which they are made."""
     ops: list[Op] = []
+    read = 0
     unlisted = list(islice(_unlisted(engine, begin), most))
     for key in unlisted:
+        if read > _MOST_BYTES:
+            return ops, key
         suffix, place = key[len(UNLISTED) :], key[-24:]
         stored = engine.get(CF.ARTIFACTS, place)
+        read += len(stored or b"")
         try:
             words = word_entries(unsealed_record(place, stored), suffix) if stored is not None else None
         except (IntegrityError, SchemaTooNew):

@@ -29,12 +29,18 @@ class ContentFigures(NamedTuple):
 NOTHING: Final = ContentFigures()
 """Stands for no change."""
 
+_figures: Final = tuple.__new__
+"""Makes figures of a tuple of them: in a third of the time that the class itself takes."""
+
 
 def joined(one: ContentFigures | None, other: ContentFigures | None) -> ContentFigures | None:
     """Return the sum of figures; None if some are unknown."""
     if one is NOTHING or one is None:
         return other if one is NOTHING else None
-    return ContentFigures(*map(int.__add__, one, other)) if other is not None else None
+    if other is NOTHING or other is None:
+        return one if other is NOTHING else None
+    (a, b, c, d, e), (v, w, x, y, z) = one, other  # spelled out, because every stored artifact comes by
+    return _figures(ContentFigures, (a + v, b + w, c + x, d + y, e + z))
 
 
 class ContentTotals:
@@ -59,9 +65,17 @@ class ContentTotals:
 
     # -- what a batch changes; in the writer's turn
 
-    def added(self, contents: Sequence[tuple[Encoded, Reference]], ops: Iterable[Op]) -> ContentFigures | None:
+    def added(self, contents: Sequence[tuple[Encoded, Reference]], ops: Sequence[Op]) -> ContentFigures | None:
         """Return what new uses of contents change, which these operations of `Contents.add_ops` write; None if a
         content replaces a damaged one."""
+        if self._contents.replaced:
+            return None
+        if len(contents) == 1 and contents[0][0].blob is None:
+            content, reference = contents[0]
+            artifacts, size = int(reference.kind == ARTIFACT), content.size
+            if len(ops) == 1:  # the reference: the content was there
+                return _figures(ContentFigures, (artifacts, size, 0, 0, 0))
+            return _figures(ContentFigures, (artifacts, size, 1, size, content.stored_size))
         artifacts = logical = count = unique = stored = 0
         uses = {
             (content.hash, reference): content.size for content, reference in contents
@@ -69,18 +83,20 @@ class ContentTotals:
         for (_, reference), size in uses.items():
             artifacts += reference.kind == ARTIFACT
             logical += size
+        by_hash = {content.hash: content for content, _ in reversed(contents)}  # of several, the first one is written
         chunks: dict[bytes, bytes | None] = {}
         for cf, key, value in ops:
             if cf == CF.CONTENTS:
-                content = next(each for each, _ in contents if each.hash == key)
+                content = by_hash[key]
                 count += 1
                 unique += content.size
                 stored += content.stored_size if content.blob is None else 0
             elif cf == CF.CHUNKS and key[:1] == CHUNK:
                 chunks[key] = value
         for key, value in chunks.items():
-            stored += len(value) - 1 if value is not None else -self._contents.chunk_bytes(key[1:])
-        return ContentFigures(artifacts, logical, count, unique, stored) if not self._contents.replaced else None
+            # A chunk that was found damaged is written again, and counts already if it was since.
+            stored += (len(value) - 1 if value is not None else 0) - self._contents.chunk_bytes(key[1:])
+        return ContentFigures(artifacts, logical, count, unique, stored)
 
     def repaired(self, ops: Iterable[Op]) -> ContentFigures | None:
         """Return what the operations of a repair change; None if they set right what may have been counted wrong."""

@@ -197,3 +197,20 @@ def test_words_are_listed_while_nobody_writes(tmp_path: Path) -> None:
         listing.while_idle(told.append)
         assert len(told) == 2  # there is nothing left to list
         assert rt.verify().problems == []
+
+
+def test_a_turn_of_the_writer_lists_few_large_artifacts(tmp_path: Path) -> None:
+    with Runtime.open(tmp_path / "store") as rt:
+        s, store = rt.create_session(), rt._store
+        for number in range(20):
+            s.store_artifact("t", f"alpha{number}", "1", description="é" * 30_000)
+        s.store_many({"type": "t", "name": f"beta{number}", "content": "1"} for number in range(20))
+        listed = []
+        begin: bytes | None = UNLISTED
+        while begin is not None:
+            before = len(keys(rt, UNLISTED))
+            begin = store.ask(ListWords(begin), 60)
+            listed.append(before - len(keys(rt, UNLISTED)))
+        assert sum(listed) == 40
+        assert max(listed[:2]) < 10
+        assert rt.verify().problems == []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 from greenroom.runtime import Runtime
-from greenroom.storage.codec.keys import TOTALS_KEY
+from greenroom.storage.codec.keys import TOTALS_KEY, after_prefix
+from greenroom.storage.content.contents import CHUNK
 from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 
 
@@ -64,3 +66,21 @@ def test_wrong_figures_are_found_and_counted_anew(rt: Runtime) -> None:
     rt.verify(repair=True)
     assert rt.stats()["artifacts"]["stored_bytes"] == len(b"content")
     assert rt.verify().problems == []
+
+
+def test_a_chunk_that_replaces_a_damaged_one_counts_once(store_path: Path) -> None:
+    with Runtime.open(store_path) as rt:
+        session, engine = rt.create_session(), rt._store.engine
+        values = [random.Random(number).randbytes(60_000) for number in range(8)]
+        for number, value in enumerate(values):
+            session.records.put(b"%d" % number, value)
+        chunks = engine.keys(CF.CHUNKS, CHUNK, after_prefix(CHUNK), limit=1000)
+        engine.write([(CF.CHUNKS, key, b"\x00damaged") for key in chunks])
+        assert len(rt.verify(repair=True).quarantined) == len(values)
+        rt.stats()
+        assert kept(rt)
+        for time in range(3):
+            for number, value in enumerate(values):
+                # The references of the damaged contents, which state no size, may come before those of the new ones.
+                session.records.put(b"%d new %d" % (number, time), value + b"%d" % time)
+                assert kept(rt)
