@@ -173,7 +173,7 @@ class ArtifactStore(PooledActor):
         self.artifacts = Artifacts(engine)
         self.records = Records(engine)
         self._word_listing = WordListing(engine)
-        self.search = ArtifactSearch(engine, self.artifacts, self._list_words)
+        self.search = ArtifactSearch(engine, self.artifacts, self._list_words, self._word_listing.steadily)
         self.events = EventSearch(engine, self.journal)
         self.audit = AuditLog(engine)
         self.quota: ByteQuota | None = None

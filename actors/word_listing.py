@@ -5,9 +5,10 @@ A new artifact is not listed by its words, which would take a fifth of the time 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from greenroom.storage.artifacts.index import UNLISTED
 from greenroom.storage.artifacts.words import are_unlisted, listing_ops
@@ -18,6 +19,8 @@ from greenroom.storage.errors import GreenroomError
 __all__ = ["ListWords", "WordListing"]
 
 logger = logger_of("store")
+
+T = TypeVar("T")
 
 _TOGETHER: Final = 500
 """How many artifacts are listed in one turn of the writer for a search."""
@@ -51,9 +54,23 @@ class WordListing:
         self._listed = -1
         """The moment of the store at which all were listed."""
         self._tried = -1
+        self._turns = 0
+        self._holding = 0
+        """How many searches keep artifacts from being listed."""
+        self._lock = threading.RLock()
+        """Held while artifacts are listed, which no search then sees half of. A finalizer may search: no lock may keep
+        its own thread out."""
 
     def turn(self, message: ListWords, write: Callable[[list[Op]], object]) -> bytes | None:
         """Do what a message asks for, in the turn of the writer. Raises StorageError, RuntimeClosed."""
+        with self._lock:
+            if self._holding:
+                self._tried = -1
+                return None  # the search that this is for reads the artifacts that are not listed
+            self._turns += 1
+            return self._list(message, write)
+
+    def _list(self, message: ListWords, write: Callable[[list[Op]], object]) -> bytes | None:
         is_idle = self._engine.moment() == self._seen
         ops, begin = listing_ops(self._engine, message.begin, message.most)
         if ops:
@@ -63,6 +80,26 @@ class WordListing:
         if begin is None:
             self._listed = self._engine.moment()
         return begin
+
+    def steadily(self, search: Callable[[], T]) -> T:
+        """Return what a search finds while no artifacts are listed: it reads one part of the index after the other, and
+        would miss what goes from one to the other meanwhile. If some were listed, or a reader has caught up with the
+        writer, it searches once more, and they are not listed meanwhile."""
+        before = self._moment()
+        found = search()
+        if self._moment() == before:
+            return found
+        with self._lock:
+            self._holding += 1
+        try:
+            return search()
+        finally:
+            with self._lock:
+                self._holding -= 1
+
+    def _moment(self) -> tuple[int, int]:
+        with self._lock:
+            return self._turns, self._engine.moment() if self._engine.read_only else 0
 
     def before_search(self, ask: Callable[[ListWords], bytes | None]) -> None:
         """List artifacts if many are not listed. Those that are not listed then are read by the search."""

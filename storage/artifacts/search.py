@@ -44,12 +44,20 @@ Found = tuple[Any, bytes, ArtifactRecord]
 class ArtifactSearch:
     """Answers queries from the index. Thread-safe."""
 
-    def __init__(self, engine: Engine, artifacts: Artifacts, list_words: Callable[[], None]) -> None:
-        """`list_words` is called before artifacts are searched for words: it lists those that are not listed yet."""
+    def __init__(
+        self,
+        engine: Engine,
+        artifacts: Artifacts,
+        list_words: Callable[[], None],
+        steadily: Callable[[Callable[[], Any]], Any],
+    ) -> None:
+        """`list_words` is called before artifacts are searched for words: it lists those that are not listed yet.
+        `steadily` returns what the search finds while none are listed."""
         self._engine = engine
         self._artifacts = artifacts
         self._places = Places(engine)
         self._list_words = list_words
+        self._steadily = steadily
 
     # -- one session
 
@@ -184,8 +192,13 @@ class ArtifactSearch:
             page = self._listed_page(criteria, groups, between)
             if page is not None:
                 return page
-        if criteria.text is not None:
-            self._list_words()
+        if criteria.text is None:
+            return self._found(criteria)
+        self._list_words()
+        found: Page[ArtifactInfo] = self._steadily(lambda: self._found(criteria))
+        return found
+
+    def _found(self, criteria: ArtifactCriteria) -> Page[ArtifactInfo]:
         if criteria.sort == "date" and criteria.limit is not None:
             return self._page_in_order(criteria)
         return self._page(criteria, self._records_of_all(criteria))
@@ -200,9 +213,11 @@ class ArtifactSearch:
         items = tuple(counted((_info(suffix, record) for suffix, record in chosen), facts_of))
         if next(matching, None) is None:
             return Page(items, passed + len(items), criteria.offset, criteria.limit)
-        return Page(
-            items, lambda: sum(1 for _ in self._matching(criteria)), criteria.offset, criteria.limit, has_more=True
-        )
+
+        def total() -> int:
+            return sum(1 for _ in self._matching(criteria))
+
+        return Page(items, lambda: self._steadily(total), criteria.offset, criteria.limit, has_more=True)
 
     def _matching(self, criteria: ArtifactCriteria) -> Iterator[tuple[bytes, ArtifactRecord]]:
         from .query import ArtifactFilter

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from greenroom.runtime import ArtifactQuery, Runtime, Session
 from greenroom.storage.artifacts import places, words
 from greenroom.storage.artifacts.index import BY_WORD, UNLISTED
 from greenroom.storage.artifacts.query import ArtifactFilter
-from greenroom.storage.codec.keys import after_prefix
+from greenroom.storage.codec.keys import after_prefix, session_bytes
 from greenroom.storage.engine.engine import CF
 
 PARTS = ("red", "reds", "Rot", "rare7", "rare77", "東京都", "京", "e\u0301té", "ﬁle", "हिन्दी", "x" * 40, "x" * 33, "7")
@@ -214,3 +215,43 @@ def test_a_turn_of_the_writer_lists_few_large_artifacts(tmp_path: Path) -> None:
         assert sum(listed) == 40
         assert max(listed[:2]) < 10
         assert rt.verify().problems == []
+
+
+class _Meanwhile(logging.Handler):
+    """Does something in the middle of a search: when it skips a damaged record."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self._act = act
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._act()
+
+
+@pytest.mark.parametrize("query", [{"limit": 100}, {"limit": 1}, {"limit": None}, {"fuzzy": True}, {"descending": True}])
+@pytest.mark.parametrize("listed", [0, 10, 30])
+def test_a_search_misses_nothing_that_is_listed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: int, query: dict[str, Any]
+) -> None:
+    for name, bound in {"_FEW": 0, "_MANY": 2, "_FIRST_PAGE": 4, "_PAGE": 8}.items():
+        monkeypatch.setattr(places, name, bound)
+    with Runtime.open(tmp_path / "store") as rt:
+        s, store = rt.create_session(), rt._store
+        infos = s.store_many({"type": "t", "name": f"alpha{n % 7} beta{n}", "content": "1"} for n in range(40))
+        damaged = [infos[2].id.sequence, infos[37].id.sequence]
+        for number in damaged:
+            key = session_bytes(s.id) + number.to_bytes(8, "big")
+            store.engine.write([(CF.ARTIFACTS, key, b"damaged")])
+        if listed:
+            store.ask(ListWords(most=listed), 60)
+        meanwhile = _Meanwhile(lambda: store.ask(ListWords(most=10), 60))
+        logger = logging.getLogger("greenroom.artifacts")
+        logger.addHandler(meanwhile)
+        try:
+            page = rt.query_artifacts(text="alph", **query)
+            total = page.total
+        finally:
+            logger.removeHandler(meanwhile)
+        assert total == 38
+        assert len(page) == min(38, query.get("limit", 100) or 38)
+        assert len({each.id for each in page}) == len(page)
