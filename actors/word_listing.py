@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar
 
 from greenroom.storage.artifacts.index import UNLISTED
-from greenroom.storage.artifacts.words import are_unlisted, listing_ops
+from greenroom.storage.artifacts.words import are_many, first_unlisted, listing_ops
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.engine.engine import Engine, Op
 from greenroom.storage.errors import GreenroomError
@@ -103,9 +103,12 @@ class WordListing:
 
     def before_search(self, ask: Callable[[ListWords], bytes | None]) -> None:
         """List artifacts if many are not listed. Those that are not listed then are read by the search."""
-        if self._engine.read_only or self._engine.moment() == self._listed or not are_unlisted(self._engine):
+        if self._engine.read_only or self._engine.moment() == self._listed:
             return
-        begin: bytes | None = UNLISTED
+        unlisted = first_unlisted(self._engine)
+        if not are_many(unlisted):
+            return
+        begin: bytes | None = unlisted[0]
         try:
             for _ in range(_TURNS):
                 if begin is not None:
@@ -118,5 +121,6 @@ class WordListing:
         moment = self._engine.moment()
         if moment == self._seen and moment not in (self._listed, self._tried):
             self._tried = moment  # on a full disk it is not tried again until something was written
-            tell(ListWords(most=_TOGETHER_IDLE, until=time.monotonic() + _WORKING))
+            for begin in first_unlisted(self._engine, 1):
+                tell(ListWords(begin, _TOGETHER_IDLE, time.monotonic() + _WORKING))
         self._seen = moment

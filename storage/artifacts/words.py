@@ -24,7 +24,8 @@ from .records import unsealed_record
 __all__ = [
     "WORDS_KEY",
     "WORDS_MARK",
-    "are_unlisted",
+    "are_many",
+    "first_unlisted",
     "is_truncated",
     "listing_ops",
     "present_entries",
@@ -47,6 +48,8 @@ _MOST_READ: Final = 256
 _WORD_BYTES: Final = 32
 _MOST_BYTES: Final = 256 << 10
 """Records of so many bytes are split into words in one turn of the writer, and the last of them entirely."""
+_MOST_LOOKED: Final = 2048
+"""So many artifacts are looked at in one turn, for those that are still to be listed."""
 _WORTH: Final = 64
 """Fewer artifacts than this are read by each search, instead of listing them."""
 
@@ -111,23 +114,32 @@ def _has_any(engine: Engine, keys: list[bytes]) -> bool:
     return any(engine.get(CF.INDEX, key) is not None for key in keys)
 
 
-def are_unlisted(engine: Engine) -> bool:
+def are_many(unlisted: list[bytes]) -> bool:
     """Return whether so many artifacts are not listed by their words that it is time to list them."""
-    return sum(1 for _ in islice(_unlisted(engine), _WORTH)) == _WORTH
+    return len(unlisted) >= _WORTH
+
+
+def first_unlisted(engine: Engine, most: int = _WORTH) -> list[bytes]:
+    """Return the keys of the first artifacts that are still to be listed by their words. This reads past all that have
+    too many: it is not for the turn of the writer."""
+    entries = engine.pages(CF.INDEX, UNLISTED, after_prefix(UNLISTED), page=128)
+    return list(islice((key for key, value in entries if not value), most))
 
 
 def listing_ops(engine: Engine, begin: bytes, most: int) -> tuple[list[Op], bytes | None]:
     """Return the operations that list at most so many artifacts by their words, and fewer if these are large, and where
     to go on: None if there are no more to list. To be written in the turn of the writer in which they are made."""
     ops: list[Op] = []
-    read = 0
-    unlisted = list(islice(_unlisted(engine, begin), most))
-    for key in unlisted:
-        if read > _MOST_BYTES:
+    read = listed = 0
+    entries = engine.scan(CF.INDEX, begin, after_prefix(UNLISTED), limit=_MOST_LOOKED)
+    for key, value in entries:
+        if value:
+            continue
+        if listed == most or read > _MOST_BYTES:
             return ops, key
         suffix, place = key[len(UNLISTED) :], key[-24:]
         stored = engine.get(CF.ARTIFACTS, place)
-        read += len(stored or b"")
+        listed, read = listed + 1, read + len(stored or b"")
         try:
             words = word_entries(unsealed_record(place, stored), suffix) if stored is not None else None
         except (IntegrityError, SchemaTooNew):
@@ -137,10 +149,4 @@ def listing_ops(engine: Engine, begin: bytes, most: int) -> tuple[list[Op], byte
         else:
             ops.append((CF.INDEX, key, None))
             ops += [(CF.INDEX, each, b"") for each in words]
-    return ops, unlisted[-1] if len(unlisted) == most else None
-
-
-def _unlisted(engine: Engine, begin: bytes = UNLISTED) -> Iterator[bytes]:
-    for key, value in engine.pages(CF.INDEX, begin, after_prefix(UNLISTED), page=128):
-        if not value:
-            yield key
+    return ops, entries[-1][0] + b"\x00" if len(entries) == _MOST_LOOKED else None

@@ -228,7 +228,9 @@ class _Meanwhile(logging.Handler):
         self._act()
 
 
-@pytest.mark.parametrize("query", [{"limit": 100}, {"limit": 1}, {"limit": None}, {"fuzzy": True}, {"descending": True}])
+@pytest.mark.parametrize(
+    "query", [{"limit": 100}, {"limit": 1}, {"limit": None}, {"fuzzy": True}, {"descending": True}]
+)
 @pytest.mark.parametrize("listed", [0, 10, 30])
 def test_a_search_misses_nothing_that_is_listed_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: int, query: dict[str, Any]
@@ -255,3 +257,29 @@ def test_a_search_misses_nothing_that_is_listed_meanwhile(
         assert total == 38
         assert len(page) == min(38, query.get("limit", 100) or 38)
         assert len({each.id for each in page}) == len(page)
+
+
+def test_artifacts_with_too_many_words_do_not_keep_others_from_being_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "_MOST_LOOKED", 10)
+    text = " ".join(f"w{number}" for number in range(70))
+    with Runtime.open(tmp_path / "store") as rt:
+        s, store = rt.create_session(), rt._store
+        s.store_many({"type": "t", "name": "many", "content": "1", "description": text} for _ in range(95))
+        begin: bytes | None = UNLISTED
+        turns = 0
+        while begin is not None:
+            begin = store.ask(ListWords(begin), 60)
+            turns += 1
+        assert turns == 10  # a turn looks at few, and not at all that need not be listed
+        s.store_many({"type": "t", "name": f"alpha{n}", "content": "1"} for n in range(words._WORTH))
+        assert rt.query_artifacts(text="alpha").total == words._WORTH
+        assert len(keys(rt, BY_WORD)) == 40  # in the turns that a search waits for
+        told: list[ListWords] = []
+        listing = word_listing.WordListing(store.engine)
+        listing.while_idle(told.append)
+        listing.while_idle(told.append)
+        listing.turn(told[0], store.engine.write)
+        assert len(keys(rt, BY_WORD)) == 50
+        assert rt.verify().problems == []
