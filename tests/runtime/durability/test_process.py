@@ -287,7 +287,8 @@ def open_directory() -> Iterator[Path]:
 def _as_nobody(code: str, path: Path) -> str:
     """Run code as a user who owns nothing; root, who may write everywhere, becomes that user once all is imported."""
     become = f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})" if ROOT else ""
-    done = python(f"import os, pickle, sys, tempfile\nfrom greenroom.runtime import *\n{become}\n{code}", path)
+    imported = "import os, pickle, sqlite3, sys, tempfile\nfrom greenroom.runtime import *"
+    done = python(f"{imported}\n{become}\n{code}", path)
     return done.stdout or done.stderr
 
 
