@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from greenroom.actors.messages.core import Message
 from greenroom.storage.errors import ValidationError
@@ -269,7 +269,8 @@ def _named(answer: Any) -> str:
     return f"an object of class {type.__dict__['__name__'].__get__(kind)[:64]}"
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Outcome:
     """The return value of `Hooks.fire`. A cancelled operation has no outcome: HookCancelled is raised."""
 
     data: dict[str, Any]

@@ -355,3 +355,9 @@ def test_told_artifacts_of_a_batch_have_their_hooks(rt: Runtime, session: Sessio
     for _ in range(2):
         assert stored.acquire(timeout=10)
     assert session.query_artifacts(tags=["checked"]).total == 2
+
+
+def test_an_outcome_is_stored_as_an_object(rt: Runtime, session: Session) -> None:
+    outcome = rt.hooks.fire("custom:mine", {"a": 1})
+    session.set("outcome", outcome)
+    assert session.get("outcome") == {"data": {"a": 1}, "kind": "continue", "value": None, "target": None}
