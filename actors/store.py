@@ -283,7 +283,6 @@ class ArtifactStore(PooledActor):
             if fresh:
                 ops += fresh
                 figures = joined(figures, self.totals.added(contents, fresh))
-                self.contents.replaced = False
             if released:
                 dropped = self.contents.release_ops(released, ops)
                 ops += dropped

@@ -51,8 +51,9 @@ class Contents:
     def __init__(self, engine: Engine, cache_bytes: int) -> None:
         self._engine = engine
         self.cache = ContentCache(cache_bytes)
-        self.replaced = False
-        """Whether `add_ops` has replaced damaged content. Set back by the writer."""
+        self.doubtful = False
+        """Whether operations concern damaged content, so that what they change is not what they say. Set back by who
+        asks."""
 
     # -- preparing, on the caller's thread
 
@@ -127,7 +128,7 @@ class Contents:
                 ops.append((CF.META, _PENDING + content.blob, None))
             else:
                 return None
-            self.replaced = self.replaced or (there and self._engine.get(CF.CONTENTS, content.hash) is not None)
+            self.doubtful = self.doubtful or (there and self._engine.get(CF.CONTENTS, content.hash) is not None)
             replaced = self._blob_of(content.hash) if there else None
             if replaced is not None:
                 # The new content replaces the damaged one.
@@ -193,9 +194,12 @@ class Contents:
                 if digest in dropped or digest in kept:
                     continue
                 holders = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=len(blobs) + 1)
-                if all(holder[-16:] in blobs for holder, _ in holders):
+                others = [size for holder, size in holders if holder[-16:] not in blobs]
+                if not others:
                     dropped.add(digest)
                     ops.append((CF.CHUNKS, CHUNK + digest, None))
+                elif not any(others[0]):
+                    self.doubtful = True  # of a damaged content: perhaps no reference that is left states the size
         return ops
 
     def release_ops(self, released: Iterable[tuple[bytes, Reference]], added: Iterable[Op] = ()) -> list[Op]:

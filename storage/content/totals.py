@@ -66,9 +66,9 @@ class ContentTotals:
     # -- what a batch changes; in the writer's turn
 
     def added(self, contents: Sequence[tuple[Encoded, Reference]], ops: Sequence[Op]) -> ContentFigures | None:
-        """Return what new uses of contents change, which these operations of `Contents.add_ops` write; None if a
-        content replaces a damaged one."""
-        if self._contents.replaced:
+        """Return what new uses of contents change, which these operations of `Contents.add_ops` write; None if it
+        concerns damaged content."""
+        if self._is_doubtful():
             return None
         if len(contents) == 1 and contents[0][0].blob is None:
             content, reference = contents[0]
@@ -106,7 +106,9 @@ class ContentTotals:
         return self.change(ops)
 
     def change(self, ops: Iterable[Op]) -> ContentFigures | None:
-        """Return what operations change, by a look at what they replace; None if that is damaged."""
+        """Return what operations change, by a look at what they replace; None if it concerns damaged content."""
+        if self._is_doubtful():
+            return None
         last = {(cf, key): value for cf, key, value in ops if cf in (CF.CONTENTS, CF.REFERENCES, CF.CHUNKS)}
         artifacts = logical = count = unique = stored = 0
         try:
@@ -133,6 +135,10 @@ class ContentTotals:
         except (IntegrityError, SchemaTooNew):
             return None
         return ContentFigures(artifacts, logical, count, unique, stored)
+
+    def _is_doubtful(self) -> bool:
+        found, self._contents.doubtful = self._contents.doubtful, False
+        return found
 
     def _before(self, cf: int, key: bytes) -> bytes | None:
         # Where nothing was, the filters tell without a search.

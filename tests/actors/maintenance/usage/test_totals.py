@@ -84,3 +84,9 @@ def test_a_chunk_that_replaces_a_damaged_one_counts_once(store_path: Path) -> No
                 # The references of the damaged contents, which state no size, may come before those of the new ones.
                 session.records.put(b"%d new %d" % (number, time), value + b"%d" % time)
                 assert kept(rt)
+        for number in range(len(values)):
+            for time in range(3):
+                # What is left refers to the chunk without a size.
+                session.records.delete(b"%d new %d" % (number, time))
+                assert not rt._store.totals.miscounted()
+                rt.stats()
