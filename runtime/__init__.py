@@ -70,8 +70,13 @@ _ASYNC = {
 }
 """The modules of names that import asyncio, which not every program needs."""
 
+_ROOMS = ("agents",)
+"""Rooms with names that the documentation imports from there."""
+
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
     if name in _ASYNC:
         value = globals()[name] = getattr(import_module(f"{__name__}.aio.{_ASYNC[name]}"), name)
         return value
@@ -80,7 +85,7 @@ def __getattr__(name: str) -> Any:
         return value
     # Whoever needs errors only, such as the process of a script, does not import the rest.
     errors = import_module("greenroom.storage.errors")
-    public = errors if name[0].isupper() and name in errors.__all__ else import_module(f"{__name__}.public")
+    public = errors if name[:1].isupper() and name in errors.__all__ else import_module(f"{__name__}.public")
     if name != "__all__" and name not in public.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(public, name)
@@ -88,4 +93,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_ASYNC, *import_module(f"{__name__}.public").__all__]
+    return [*{*globals(), *_ASYNC, *_ROOMS, *import_module(f"{__name__}.public").__all__}]

@@ -34,10 +34,10 @@ from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.late import late
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.forking import abandon_in_children, runtime_closed
-from greenroom.storage.errors import GreenroomError
+from greenroom.storage.errors import GreenroomError, RuntimeClosed
 from greenroom.storage.search.place import index_path
 
-from .core import RuntimeCore, backups_beside
+from .core import Background, RuntimeCore, backups_beside
 from .policies import Policies
 from .signals import unwatch
 
@@ -161,6 +161,7 @@ class Parts:
         self.events = Events(core)
         self.retention = RetentionRuns(core)
         self._making = threading.RLock()
+        """Held while a part is made that comes late, here and in the runtime."""
         self._ending = False
         try:
             if hooks is not None:
@@ -223,6 +224,12 @@ class Parts:
         self.core.background.append(search)
         return search
 
+    def end_with(self, background: Background) -> None:
+        """Have something end with the runtime: at once if that is closing."""
+        self.core.background.append(background)
+        if self._ending:
+            background.begin_to_close()
+
     @property
     def closed(self) -> bool:
         """Whether the runtime is closed."""
@@ -274,7 +281,7 @@ class Parts:
         """Refuse all operations from now on. Called in a forked child process: only the parent may use and close the
         runtime."""
         self.core.lifetime.closed = True
-        self._closing = threading.Lock()  # a thread of the parent process may have held it
+        self._closing, self._making = threading.Lock(), threading.RLock()  # threads of the parent may have held them
         self.core.supervisor.abandon()
         unwatch(self)
 
@@ -294,8 +301,9 @@ class Parts:
         return fork_session(services, origin, at, command, Changing(supervisor.table, supervisor.delivery.hooks))
 
     def _index(self) -> None:
-        if "search" in vars(self) or index_path(self.path).exists():
-            self.search.tick()
+        with contextlib.suppress(RuntimeClosed):  # it began to close just now
+            if "search" in vars(self) or index_path(self.path).exists():
+                self.search.tick()
 
     def refresh(self) -> None:
         """Catch up with the writing runtime; see `Runtime.refresh`."""

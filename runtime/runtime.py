@@ -229,7 +229,6 @@ class Runtime:
         self.creation = Creation(self, parts.policies, lambda: self._templates)
         self._replays: Replays | None = None
         self._scripts: InstalledScripts | None = None
-        self._making = threading.RLock()
         try:
             self._hold_quotas()
             facts = {"path": str(path), "read_only": read_only}
@@ -326,6 +325,11 @@ class Runtime:
 
     def __repr__(self) -> str:
         return f"<Runtime {self.path}{' read-only' if self.read_only else ''}{' closed' if self.closed else ''}>"
+
+    @property
+    def _making(self) -> threading.RLock:
+        """What the parts are made under, once each."""
+        return self._parts._making
 
     @property
     def _realm(self) -> object:
@@ -807,7 +811,7 @@ class Runtime:
                 self._scripts = InstalledScripts(
                     self, self.events.subscribe, lambda bound: self.policies.script_memory(bound, self.config)
                 )
-                self.core.background.append(self._scripts)
+                self._parts.end_with(self._scripts)
             return self._scripts
 
     # -- replays
@@ -821,7 +825,7 @@ class Runtime:
                 from .replay.controls.route import route_of
 
                 self._replays = Replays(self.core, partial(route_of, self))
-                self.core.background.append(self._replays)
+                self._parts.end_with(self._replays)
             return self._replays
 
     # -- sessions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import scope_bytes, session_id_of
+from greenroom.storage.errors import RuntimeClosed
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
@@ -62,9 +64,10 @@ class Quotas:
         config = core.config
         if config.creator_max_sessions is not None or config.creator_max_storage_bytes is not None:
             self._creators.default = Quota(config.creator_max_sessions, config.creator_max_storage_bytes)
-        if core.store.journal.last(scope_bytes(QUOTAS)) is not None:
-            kept: dict[str, Any] = {**own_scope(self._core, QUOTAS).list()}
-            self._creators.own = {name: Quota(*value) for name, value in kept.items()}
+        with contextlib.suppress(RuntimeClosed):  # whoever asks a closed runtime for something is told then
+            if core.store.journal.last(scope_bytes(QUOTAS)) is not None:
+                kept: dict[str, Any] = {**own_scope(self._core, QUOTAS).list()}
+                self._creators.own = {name: Quota(*value) for name, value in kept.items()}
 
     def __repr__(self) -> str:
         return "<Quotas>"

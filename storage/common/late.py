@@ -22,6 +22,10 @@ class late(Generic[T]):  # noqa: N801 - a decorator, like property
         self._name = make.__name__
         self.__doc__ = make.__doc__
 
+    def __repr__(self) -> str:
+        """Say what it is: `help` shows no more of an attribute."""
+        return (self.__doc__ or self._name).partition("\n")[0]
+
     @overload
     def __get__(self, owner: None, kind: type) -> Self: ...
     @overload

@@ -143,9 +143,19 @@ def test_the_public_names_are_those_that_are_imported() -> None:
     assert set(public.__all__) <= set(dir(runtime))
 
 
-def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="Nothing"):
-        _ = runtime.Nothing
+@pytest.mark.parametrize("name", ["Nothing", "nothing", ""])
+def test_a_name_that_does_not_exist_is_an_attribute_error(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"attribute '{name}'"):
+        getattr(runtime, name)
+
+
+def test_names_are_listed_once() -> None:
+    assert len(dir(runtime)) == len({*dir(runtime)})
+
+
+def test_the_rooms_that_the_documentation_imports_from_are_attributes_too() -> None:
+    program = "import greenroom.runtime as g; assert g.agents.echo and 'agents' in dir(g)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_late_names_work_like_any_other() -> None:
