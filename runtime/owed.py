@@ -35,15 +35,22 @@ class _Turn:
 class _Work:
     """Work for one session, done once, in the context of whoever left it."""
 
-    __slots__ = ("_call", "_context", "has_begun", "is_over", "then", "turn")
+    __slots__ = ("_call", "_context", "_gate", "_then", "has_begun", "is_over", "turn")
 
-    def __init__(self, call: Callable[[], object], turn: _Turn) -> None:
+    def __init__(self, call: Callable[[], object], then: Callable[[], object], turn: _Turn) -> None:
         self._call = call
         self._context: Context = copy_context()
         self.turn = turn
-        self.then: list[Callable[[], object]] = []
-        """What is done once the work is."""
+        self._then = [then]
+        self._gate = threading.Lock()
         self.has_begun = self.is_over = False
+
+    def takes(self, then: Callable[[], object]) -> bool:
+        """Have this done too once the work is; return False if it is too late."""
+        with self._gate:
+            if not self.has_begun:
+                self._then.append(then)
+            return not self.has_begun
 
     def do(self) -> None:
         """Do the work, once what was left before it is done, or wait until another thread has done it. Within work of
@@ -53,11 +60,12 @@ class _Work:
             return
         try:
             if not self.has_begun and not turn.is_taken:
-                self.has_begun = turn.is_taken = True
+                with self._gate:
+                    self.has_begun = turn.is_taken = True
                 try:
                     self._context.run(self._call)
-                    while self.then:
-                        self.then.pop()()
+                    for then in self._then:
+                        then()
                 finally:
                     turn.is_taken = False
                     self.is_over = True
@@ -87,13 +95,11 @@ class Owed:
     def add(self, session_id: str, call: Callable[[], object], then: Callable[[], object] = lambda: None) -> None:
         """Have `call` done for a session, and `then` after it. If such work waits for it already and has not begun,
         that does for both."""
-        waiting = self.sessions.get(session_id)
-        if waiting is not None and not waiting.has_begun:
-            waiting.then.append(then)
-            return
-        work = _Work(call, waiting.turn if waiting is not None else _Turn())
-        work.then.append(then)
         with self._lock:
+            waiting = self.sessions.get(session_id)
+            if waiting is not None and waiting.takes(then):
+                return
+            work = _Work(call, then, waiting.turn if waiting is not None else _Turn())
             closing = self._closing
             self.sessions[session_id] = work
             full = len(self.sessions) > MOST_WAITING

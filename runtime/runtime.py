@@ -971,6 +971,7 @@ class Runtime:
         """
         if criteria.get("parent") is not None:
             find_session(self, required_session_id(criteria["parent"], "parent"))
+        self.core.settle()
         return self._parts.search.find(
             text,
             kinds=kinds,
@@ -1090,6 +1091,7 @@ class Runtime:
         self.core.check_open()
         self.core.require_host("cleanup", "delete")
         self.core.check_writable("to delete")
+        self.core.settle()
         if retention_days is not None and (type(retention_days) not in (int, float) or not 0 <= retention_days < 1e9):
             raise ValidationError("retention_days: a number from 0 is needed", field="retention_days")
         policy = RetentionPolicy(lifetimes=retention_days is None, ended_days=retention_days)
@@ -1221,6 +1223,7 @@ class Runtime:
         self.core.require_host("verify")
         if repair:
             self.core.check_writable("to repair it")
+        self.core.settle()
         report = verify_store(self._store, self._supervisor, repair=repair, on_progress=on_progress)
         if not report.needs_salvage:
             self._parts.search.check(report, repair=repair)

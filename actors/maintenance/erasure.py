@@ -105,7 +105,8 @@ def _entries(store: ArtifactStore, on_progress: Progress | None) -> Iterator[tup
 
 def search(store: ArtifactStore, needles: Sequence[bytes], on_progress: Progress | None = None) -> list[str]:
     """Return where any of these bytes stands: in a key or value, in a content as its readers get it, or in a file of
-    the store, its logs included. Tables on disk are compressed; their entries are looked at one by one."""
+    the store, its logs and what is being recorded included. Tables on disk are compressed; their entries are looked at
+    one by one."""
     found = [
         f"{CF.NAMES[cf]}: {key.hex()[:64]}"
         for cf, key, value in _entries(store, on_progress)
@@ -114,10 +115,11 @@ def search(store: ArtifactStore, needles: Sequence[bytes], on_progress: Progress
     for digest, *_ in store.contents.known():
         if _in_content(store, digest, needles):
             found.append(f"content: {digest.hex()}")
-    for entry in os.scandir(store.engine.path):
-        with contextlib.suppress(FileNotFoundError):  # compaction removes files at any time
-            if entry.is_file() and _in_file(entry.path, needles):
-                found.append(f"file: {entry.name}")
+    for folder, _, names in os.walk(store.engine.path):
+        for path in (os.path.join(folder, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):  # compaction removes files at any time
+                if _in_file(path, needles):
+                    found.append(f"file: {os.path.relpath(path, store.engine.path)}")
     return found
 
 

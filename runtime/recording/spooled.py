@@ -43,7 +43,7 @@ logger = logger_of("recording")
 FOLDER: Final = "recordings"
 """Within the directory of the store."""
 _SLICE: Final = 1 << 20
-"""Bytes that wait for the journal before the thread in the background is woken, and before a spool begins anew."""
+"""Bytes that wait for the journal before the thread in the background is woken."""
 _MOST: Final = 64 << 20
 """Bytes that wait before the program itself journals them."""
 _PATIENCE: Final = 10.0
@@ -54,7 +54,8 @@ _REFUSED: Final = (InvalidSessionState, ResourceLimitExceeded, SessionNotFound, 
 
 class _Spooled:
     """A spool on its way into the journal: whoever reads the session first takes it there, or else the thread in the
-    background. What is there already, because a process was killed in between, is not taken again. Safe for threads."""
+    background. What is there already, because a process was killed in between, is not taken again. What is in the
+    journal does not stay in the spool, so what is deleted from the store stands nowhere else. Safe for threads."""
 
     def __init__(self, session: Session, run: int, sink: JournalSink | None = None) -> None:
         """`sink` is the one with which the recording has begun here; None if another process has begun it."""
@@ -82,7 +83,7 @@ class _Spooled:
     def end(self, about: Mapping[str, Any]) -> None:
         """Have the rest journaled, and understood: nothing more comes. `about` says how the recording has ended."""
         self._ended = about
-        self.core.owed.add(self._session.id, lambda: understand_quietly(self._session), self._remove)
+        self._understand()
 
     def take(self) -> None:
         """Journal what has come."""
@@ -107,9 +108,9 @@ class _Spooled:
                 taker = self._taker = Taker(self._session, self._reader, run=self._run, is_clean=True)
             try:
                 taker.take()
+                taker.flush()
             except _REFUSED as error:
                 self._refused(taker, error)
-            taker.flush()
             self._begin_anew(taker)
             if ended is not None and (ended or taker.has_ended):
                 taker.end({**ended})
@@ -117,17 +118,26 @@ class _Spooled:
             self._refused(self._taker, error)
         except (GreenroomError, OSError) as error:
             logger.warning("what was recorded in session %s is journaled later: %s", self._session.id, error)
-            self._taker = None  # the next one looks what the journal has
+            self._look_again()
             return
         except Exception as error:
             logger.exception("what was recorded in session %s cannot be journaled", self._session.id)
             self._refused(self._taker, error)
         except BaseException:
-            self._taker = None
+            self._look_again()
             raise
         if ended is not None:
             self._is_taken = True
+            self._understand()  # once more, if it was too late for what `end` has asked for
             self.core.owed.fall(self._session.id, self.take)
+
+    def _look_again(self) -> None:
+        """Have the next one look what the journal has: not all that was read is there."""
+        self._taker = None
+        self._reader = SpoolReader(self.path)
+
+    def _understand(self) -> None:
+        self.core.owed.add(self._session.id, lambda: understand_quietly(self._session), self._remove)
 
     def _remove(self) -> None:
         """Remove the spool, which somebody takes up again if it is there, once the recording is understood."""
@@ -143,11 +153,14 @@ class _Spooled:
             logger.error("the recording in session %s ends before its block: %s", self._session.id, error)
 
     def _begin_anew(self, taker: Taker) -> None:
-        """Begin the file anew, if it is large and all of it is in the journal."""
+        """Begin the file anew, if all of it is in the journal."""
         with self.appending:
             writer = self.writer
-            if writer is not None and writer.is_open and not self.waiting and writer.size > _SLICE:
-                writer.begin_anew({"reads": taker.reads_taken})
+            if writer is not None and writer.is_open and self._reader.at and not self.waiting:
+                try:
+                    writer.begin_anew({"reads": taker.reads_taken})
+                except OSError as error:  # it may be without what tells how many reads came before
+                    self._refused(taker, error)
                 self._reader.at = writer.size
 
 
@@ -206,6 +219,11 @@ class BlockSink:
         """Note that the recording has ended. A failure is logged."""
         told = dict(about) if self._redactor is None else self._redactor.about(about)
         spooled = self._spooled
+        if spooled.core.lifetime.closed:  # in a process that was forked off, a thread that it has not may hold the lock
+            logger.warning("a recording in a runtime that is closed has no end: %s", spooled.path.name)
+            if spooled.writer is not None:
+                spooled.writer.close()
+            return
         try:
             self._put(lambda sink: sink.about(told))
         except GreenroomError as error:

@@ -104,6 +104,7 @@ def erase(
     """Delete all sessions of a creator by messages like any other deletion, then the scopes, and search for what is
     left. A run that was interrupted is finished by running again: parents go last, so the way to each stays."""
     store = core.store
+    core.settle()  # what is being recorded is there, and nowhere else
     found, kept = _found(core, created_by)
     ids = {session_bytes(each) for each in found}
     held = traces.held_by(store, ids)
@@ -133,6 +134,7 @@ def erase(
         found = [] if dry_run else [each for each in _found(core, created_by)[0] if each not in refused]
         if not found:  # else some were created meanwhile
             break
+    core.settle()  # what was recorded meanwhile is refused, and forgotten
     ids -= {session_bytes(each) for each in refused}
     there = [name for name in scopes if store.journal.last(scope_bytes(name)) is not None]
     left: list[str] = []

@@ -67,6 +67,7 @@ LOOKS: dict[str, Callable[[Runtime, Session], object]] = {
     "at": lambda rt, session: len(session.at(sequence=session.info().sequence).messages) == 2,
     "query": lambda rt, session: rt.events.query(type="agent.returned").total == 1,
     "metrics": lambda rt, session: rt.analytics.session(session).messages_by_role == {"user": 1, "assistant": 1},
+    "search": lambda rt, session: {each.session_id for each in rt.search("Hello")} == {session.id},
     "aggregate": lambda rt, session: rt.analytics.aggregate().messages_by_role == {"user": 1, "assistant": 1},
     "added": lambda rt, session: session.add_message("user", "More").sequence == session.messages()[2].sequence,
 }
