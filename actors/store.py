@@ -281,6 +281,8 @@ class ArtifactStore(PooledActor):
                     raise ContentGone("the content was deleted while it was being stored again")
                 fresh += added
             if fresh:
+                if len(append.contents) > 1:
+                    fresh = self.contents.without_losses(fresh)
                 ops += fresh
                 figures = joined(figures, self.totals.added(contents, fresh))
             if released:

@@ -202,6 +202,14 @@ class Contents:
                     self.doubtful = True  # of a damaged content: perhaps no reference that is left states the size
         return ops
 
+    @staticmethod
+    def without_losses(ops: list[Op]) -> list[Op]:
+        """Return the operations that add several contents, without the removal of chunks that one gives up and another
+        refers to."""
+        added = [key for cf, key, value in ops if cf == CF.REFERENCES and value is not None]
+        used = {CHUNK + key[1:33] for key in added if key[:1] == _CHUNK_REFERENCE}
+        return [op for op in ops if op[0] != CF.CHUNKS or op[2] is not None or op[1] not in used]
+
     def release_ops(self, released: Iterable[tuple[bytes, Reference]], added: Iterable[Op] = ()) -> list[Op]:
         """Return the operations that drop references, and every content that has no reference left. `added` are
         operations of the same batch, written before these: what they refer to stays."""
