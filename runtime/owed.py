@@ -148,8 +148,8 @@ class Owed:
         """Have done in the background what stands."""
         if self.standing and not self._hurried:
             with self._lock:
-                self._hurried = True
                 self._start()
+                self._hurried = True
             self._inbox.put("")
 
     def begin_to_close(self) -> None:
@@ -185,5 +185,6 @@ class Owed:
 
     def _start(self) -> None:
         if self._thread is None and not self._closing:
-            self._thread = threading.Thread(target=self._serve, name="greenroom-owed", daemon=True)
-            start_thread(self._thread)
+            thread = threading.Thread(target=self._serve, name="greenroom-owed", daemon=True)
+            start_thread(thread)
+            self._thread = thread
