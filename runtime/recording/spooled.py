@@ -70,7 +70,7 @@ class _Spooled:
         self._ended: Mapping[str, Any] | None = None
         self._context = copy_context()
         self._taking = threading.RLock()
-        self._is_taking = self._is_taken = False
+        self._is_taking = self._is_taken = self._is_late = False
         self._reader = SpoolReader(self.path)
         self._taker = Taker(session, self._reader, sink=sink) if sink is not None else None
         self.core.owed.stand(session.id, self.take)
@@ -117,7 +117,9 @@ class _Spooled:
         except _REFUSED as error:
             self._refused(self._taker, error)
         except (GreenroomError, OSError) as error:
-            logger.warning("what was recorded in session %s is journaled later: %s", self._session.id, error)
+            if not self._is_late:
+                logger.warning("what was recorded in session %s is journaled later: %s", self._session.id, error)
+            self._is_late = True
             self._look_again()
             return
         except Exception as error:
@@ -126,6 +128,7 @@ class _Spooled:
         except BaseException:
             self._look_again()
             raise
+        self._is_late = False
         if ended is not None:
             self._is_taken = True
             self._understand()  # once more, if it was too late for what `end` has asked for

@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from greenroom.runtime.recording.tape.reels import active
 URL = "https://api.openai.com/v1/chat/completions"
 
 
-@pytest.fixture
-def busy(rt: Runtime) -> Iterator[None]:
-    """Keep the thread that understands recordings at work on something else."""
+@contextmanager
+def occupied(rt: Runtime) -> Iterator[None]:
+    """Keep the thread that journals and understands recordings at work on something else."""
     begun, go_on = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -32,8 +33,17 @@ def busy(rt: Runtime) -> Iterator[None]:
     core_of(rt.create_session()).owed.add("other", work)
     assert begun.wait(60)
     core_of(rt.create_session()).owed.sessions.pop("other")  # nobody waits for it
-    yield
-    go_on.set()
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
+@pytest.fixture
+def busy(rt: Runtime) -> Iterator[None]:
+    """Keep it at work during the test."""
+    with occupied(rt):
+        yield
 
 
 def ask_model(*said: str) -> None:

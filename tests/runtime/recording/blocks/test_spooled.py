@@ -21,7 +21,7 @@ from greenroom.storage.common.durability import Durability
 from greenroom.storage.errors import RuntimeClosed
 
 from .spool_worker import CALLS, answer, clock
-from .test_behind_the_back import ask_model, busy
+from .test_behind_the_back import ask_model, busy, occupied
 
 __all__ = ["busy"]
 
@@ -182,7 +182,8 @@ def test_a_block_that_outlives_its_runtime_ends_quietly(store_path: Path) -> Non
 
 @pytest.mark.parametrize("durability", ["memory", "wal", "fsync"])
 def test_no_secret_is_in_a_spool(tmp_path: Path, durability: str) -> None:
-    with Runtime.open(tmp_path, config=RuntimeConfig(durability=Durability(durability), redact=[r"tok_\w+"])) as rt:
+    config = RuntimeConfig(durability=Durability(durability), redact=[r"tok_\w+"])
+    with Runtime.open(tmp_path, config=config) as rt, occupied(rt):
         with rt.recording("block", redact=[r"sk-\w+"]) as session:
             answer("sk-hunter2 and tok_hunter2", 10)
             (spool,) = spools(tmp_path)
