@@ -17,6 +17,7 @@ import greenroom.runtime
 from greenroom.runtime import GreenroomError, Runtime, Session, messages
 from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.creation import Creation
+from greenroom.storage.common.late import late
 
 _WRITTEN = "Written by `python docs/generate.py`"
 
@@ -96,7 +97,7 @@ def _members(kind: type) -> Iterator[tuple[str, str, str]]:
         if name.startswith("_"):
             continue
         inner = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
-        if isinstance(inner, property):
+        if isinstance(inner, (property, late)):
             yield name, name, inspect.getdoc(inner) or ""
         elif inspect.isfunction(inner):
             heading = _signature(name, inner)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from greenroom.actors import messages as m
@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from greenroom.actors.supervisor.delivery import Noted
     from greenroom.runtime.config.config import RuntimeConfig
 
-__all__ = ["Background", "Lifetime", "RuntimeCore", "backups_beside"]
+__all__ = ["RECORDINGS", "Background", "Lifetime", "RuntimeCore", "backups_beside", "has_recordings"]
+
+
+RECORDINGS: Final = "recordings"
+"""The folder, in that of a store, of what is recorded and not in the store yet."""
+
+
+def has_recordings(store: Path) -> bool:
+    """Return whether something was recorded that may not be in a store yet."""
+    return next((store / RECORDINGS).glob("*"), None) is not None
 
 
 def backups_beside(store: Path) -> Path:

@@ -79,7 +79,7 @@ from greenroom.storage.events.index import event_place
 from greenroom.storage.events.model import Origin
 from greenroom.storage.files.regular_file import file_path
 
-from .core import RuntimeCore, backups_beside
+from .core import RuntimeCore, backups_beside, has_recordings
 from .creation import Creation
 from .installed import SCOPE as INSTALLED
 from .open import Parts, open_runtimes
@@ -227,8 +227,6 @@ class Runtime:
         self.policies, self.events = parts.policies, parts.events
         self._retention = parts.retention
         self.creation = Creation(self, parts.policies, lambda: self._templates)
-        self._replays: Replays | None = None
-        self._scripts: InstalledScripts | None = None
         try:
             self._hold_quotas()
             facts = {"path": str(path), "read_only": read_only}
@@ -245,7 +243,7 @@ class Runtime:
 
     def _take_up_recordings(self) -> None:
         """Have the sessions in which killed processes were recording get what is not in the store yet."""
-        if next((self.path / "recordings").glob("*.spool"), None) is not None:
+        if has_recordings(self.path):
             from .recording.spooled import take_up
 
             take_up(self.core, partial(Session, self))
@@ -801,32 +799,27 @@ class Runtime:
 
     # -- installed scripts
 
-    @property
+    @late
     def scripts(self) -> InstalledScripts:
         """Scripts that stay, as hooks and event handlers: see `InstalledScripts`."""
-        with self._making:
-            if self._scripts is None:
-                from .installed.installed import InstalledScripts
+        from .installed.installed import InstalledScripts
 
-                self._scripts = InstalledScripts(
-                    self, self.events.subscribe, lambda bound: self.policies.script_memory(bound, self.config)
-                )
-                self._parts.end_with(self._scripts)
-            return self._scripts
+        memory = self.policies.script_memory
+        made = InstalledScripts(self, self.events.subscribe, lambda bound: memory(bound, self.config))
+        self._parts.end_with(made)
+        return made
 
     # -- replays
 
-    @property
+    @late
     def replays(self) -> Replays:
         """Replays that go on in the background, with controls, breakpoints and schedules: see `Replays`."""
-        with self._making:
-            if self._replays is None:
-                from .replay.controls.replays import Replays
-                from .replay.controls.route import route_of
+        from .replay.controls.replays import Replays
+        from .replay.controls.route import route_of
 
-                self._replays = Replays(self.core, partial(route_of, self))
-                self._parts.end_with(self._replays)
-            return self._replays
+        made = Replays(self.core, partial(route_of, self))
+        self._parts.end_with(made)
+        return made
 
     # -- sessions
 

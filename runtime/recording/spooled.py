@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from greenroom.runtime.core import RECORDINGS, RuntimeCore
 from greenroom.runtime.handles.session import Session, core_of
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.session_ids import is_session_id
@@ -33,15 +34,10 @@ from .tape.model import Crossing, Reads
 from .tape.spool import SPOOL, SpoolReader, SpoolSink, SpoolWriter
 from .understanding.derived import understand_quietly
 
-if TYPE_CHECKING:
-    from greenroom.runtime.core import RuntimeCore
-
-__all__ = ["FOLDER", "BlockSink", "take_up"]
+__all__ = ["BlockSink", "take_up"]
 
 logger = logger_of("recording")
 
-FOLDER: Final = "recordings"
-"""Within the directory of the store."""
 _SLICE: Final = 1 << 20
 """Bytes that wait for the journal before the thread in the background is woken."""
 _MOST: Final = 64 << 20
@@ -60,7 +56,7 @@ class _Spooled:
     def __init__(self, session: Session, run: int, sink: JournalSink | None = None) -> None:
         """`sink` is the one with which the recording has begun here; None if another process has begun it."""
         self.core = core_of(session)
-        self.path = self.core.path / FOLDER / f"{session.id}-{run}{SPOOL}"
+        self.path = self.core.path / RECORDINGS / f"{session.id}-{run}{SPOOL}"
         self.failure: Exception | None = None
         """What refuses the rest."""
         self.writer: SpoolWriter | None = None
@@ -271,7 +267,7 @@ class BlockSink:
 def take_up(core: RuntimeCore, session: Callable[[str], Session]) -> None:
     """Have what killed processes left in the spools of their blocks journaled before anybody reads their sessions.
     `session` returns a handle on a session."""
-    for path in sorted((core.path / FOLDER).glob(f"*{SPOOL}")):
+    for path in sorted((core.path / RECORDINGS).glob(f"*{SPOOL}")):
         session_id, _, run = path.name.removesuffix(SPOOL).rpartition("-")
         if is_session_id(session_id) and run.isascii() and run.isdigit():
             _Spooled(session(session_id), int(run)).end({})

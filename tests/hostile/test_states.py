@@ -75,8 +75,6 @@ LEADS_ON = dict.fromkeys(
         "Runtime.analytics",
         "Runtime.closed",
         "Runtime.operation",
-        "Runtime.replays",
-        "Runtime.scripts",
         "Runtime.templates",
     )
 )

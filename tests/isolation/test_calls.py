@@ -270,8 +270,6 @@ def test_every_method_of_a_runtime_is_in_the_matrix() -> None:
         "follow",
         "query_hooks",
         "replay_script",
-        "replays",
-        "scripts",
         "trace",
     }
 

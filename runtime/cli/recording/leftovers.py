@@ -25,9 +25,9 @@ _LARGE: Final = 8 << 20
 def take_leftovers(store: Store) -> None:
     """Put into the store what recorded programs have done so far, before a command that only reads. While another
     process has the store open, it stays beside it."""
-    from greenroom.runtime.recording.spooled import FOLDER
+    from greenroom.runtime.core import has_recordings
 
-    if next((store.settings().data / FOLDER).glob("*"), None) is not None:
+    if has_recordings(store.settings().data):
         try:
             with store.writing() as runtime:
                 take_leftovers_of(runtime)

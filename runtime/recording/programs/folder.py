@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
-from greenroom.runtime.recording.spooled import FOLDER
-from greenroom.runtime.recording.tape.spool import END, SpoolReader
+from greenroom.runtime.core import RECORDINGS
+from greenroom.runtime.recording.tape.spool import END, SPOOL, SpoolReader
 
 __all__ = ["Run", "RunFolder", "folders_in"]
 
@@ -50,7 +50,7 @@ class RunFolder:
     @classmethod
     def make(cls, data: Path, run: Run) -> RunFolder:
         """Make the folder of a new run beside the store in `data`, and hold it. Raises OSError."""
-        made = cls(data / FOLDER / uuid4().hex)
+        made = cls(data / RECORDINGS / uuid4().hex)
         made.path.mkdir(parents=True)
         try:
             made.hold()
@@ -104,7 +104,7 @@ class RunFolder:
     @property
     def is_running(self) -> bool:
         """Whether a process of the run still runs."""
-        for path in self.path.glob("*.spool"):
+        for path in self.path.glob(f"*{SPOOL}"):
             pid = next((each.get("pid") for each in SpoolReader(path).poll() if isinstance(each, dict)), None)
             if isinstance(pid, int) and _is_alive(pid):
                 return True
@@ -113,12 +113,12 @@ class RunFolder:
     @property
     def size(self) -> int:
         """How many bytes the spools have."""
-        return sum(path.stat().st_size for path in self.path.glob("*.spool"))
+        return sum(path.stat().st_size for path in self.path.glob(f"*{SPOOL}"))
 
 
 def folders_in(data: Path) -> Iterator[RunFolder]:
     """Yield the folders of runs beside a store: of those that go on, and of those that are not in the store yet."""
-    root = data / FOLDER
+    root = data / RECORDINGS
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         if path.is_dir():  # besides, there are the spools of blocks
             yield RunFolder(path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.runtime.recording.tape.model import Crossing, Reads
 from greenroom.runtime.recording.tape.secrets.urls import clean_command
-from greenroom.runtime.recording.tape.spool import SpoolSink, SpoolWriter
+from greenroom.runtime.recording.tape.spool import SPOOL, SpoolSink, SpoolWriter
 from greenroom.runtime.version import __version__
 
 from .options import LOST, WHOLE
@@ -83,10 +83,10 @@ class ProcessSink:
     def _opened(self) -> SpoolSink:
         if self._spool is None:
             if (number := 0 if self._lineage == FIRST else self._known) < 0:
-                number = max(self._after + 1, sum(each.endswith(".spool") for each in os.listdir(self._folder)))
+                number = max(self._after + 1, sum(each.endswith(SPOOL) for each in os.listdir(self._folder)))
             while True:
                 try:
-                    self._spool = SpoolSink(SpoolWriter(os.path.join(self._folder, f"{number:06}.spool")))
+                    self._spool = SpoolSink(SpoolWriter(os.path.join(self._folder, f"{number:06}{SPOOL}")))
                     break
                 except FileExistsError:
                     number += 1

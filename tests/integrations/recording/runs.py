@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pytest
+
 from greenroom.runtime.recording.tape.model import Tape
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import Reel, set_process_reel
 from greenroom.runtime.recording.tape.report import ReplayReport
+from greenroom.storage.errors import ReplayError
 
+from ...runtime.recording.reels import playback, recording
 from ...runtime.recording.tape.lists import ListSink
 
-__all__ = ["record", "replay"]
+__all__ = ["check_early_end", "record", "replay"]
 
 T = TypeVar("T")
 
@@ -46,3 +50,16 @@ def replay(tape: Tape, program: Callable[..., T], *given: Any, strict: bool = Fa
     with _reel(player):
         result = program(*given)
     return result, player.end()
+
+
+def check_early_end(read: Callable[[int], list[bytes]], cut: Callable[[], None]) -> None:
+    """Check that a response which the program has closed after three chunks can be read as far again, and no further.
+    `read` reads so many, and `cut` ends the server."""
+    with recording() as recorded:
+        first = read(3)
+    assert recorded.made[0].outcome["complete"] is False
+    cut()
+    with playback(recorded):
+        assert read(3) == first
+    with playback(recorded), pytest.raises(ReplayError, match="reads further"):
+        read(10_000_000)

@@ -18,6 +18,7 @@ from greenroom.storage.errors import ReplayError
 
 from ....runtime.recording.reels import ListRecorder, playback, recording
 from ..fake_models import FakeModels
+from ..runs import check_early_end
 
 Cut = Callable[[], None]
 
@@ -124,14 +125,7 @@ def test_a_response_closed_early_can_be_closed_early_again(fake: FakeModels, cut
                     break
         return got
 
-    with recording() as recorded:
-        first = asyncio.run(read(3))
-    assert recorded.made[0].outcome["complete"] is False
-    cut()
-    with playback(recorded):
-        assert asyncio.run(read(3)) == first
-    with playback(recorded), pytest.raises(ReplayError, match="reads further"):
-        asyncio.run(read(10_000_000))
+    check_early_end(lambda most: asyncio.run(read(most)), cut)
 
 
 def test_one_session_asks_many_times_at_once(fake: FakeModels, cut: Cut) -> None:

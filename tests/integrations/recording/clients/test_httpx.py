@@ -16,10 +16,10 @@ import pytest
 
 from greenroom.runtime.recording.tape.model import Asked
 from greenroom.runtime.recording.tape.reels import playing
-from greenroom.storage.errors import ReplayError
 
 from ....runtime.recording.reels import ListRecorder, playback, recording
 from ..fake_models import FakeModels
+from ..runs import check_early_end
 
 Cut = Callable[[], None]
 Get = Callable[..., Any]
@@ -137,14 +137,7 @@ def test_a_response_closed_early_can_be_closed_early_again(fake: FakeModels, lib
                     break
         return got
 
-    with recording() as recorded:
-        first = read(3)
-    assert recorded.made[0].outcome["complete"] is False
-    cut()
-    with playback(recorded):
-        assert read(3) == first
-    with playback(recorded), pytest.raises(ReplayError, match="reads further"):
-        read(1000)
+    check_early_end(read, cut)
 
 
 def test_a_response_that_the_program_drops_is_on_the_tape(fake: FakeModels, library: ModuleType) -> None:

@@ -18,6 +18,7 @@ from greenroom.storage.errors import ReplayError
 
 from ....runtime.recording.reels import ListRecorder, playback, recording
 from ..fake_models import FakeModels
+from ..runs import check_early_end
 
 Cut = Callable[[], None]
 
@@ -154,14 +155,7 @@ def test_a_response_closed_early_can_be_closed_early_again(fake: FakeModels, cut
             response.close()
         return got
 
-    with recording() as recorded:
-        first = read(3)
-    assert recorded.made[0].outcome["complete"] is False
-    cut()
-    with playback(recorded):
-        assert read(3) == first
-    with playback(recorded), pytest.raises(ReplayError, match="reads further"):
-        read(1000)
+    check_early_end(read, cut)
 
 
 def test_one_connection_answers_many_requests(fake: FakeModels, cut: Cut) -> None:

@@ -13,21 +13,21 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgpack
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from greenroom.runtime.recording.tape.model import Asked, Crossing, Reads, Tape
+from greenroom.runtime.recording.tape.model import Asked, Tape
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import Reel, playing
+
+from ....runtime.recording.tape.lists import ListSink
 
 __all__ = [
     "GONE",
     "SERVER",
     "Fork",
     "Program",
-    "Taped",
     "calls",
     "free_port",
     "listening",
@@ -39,23 +39,6 @@ __all__ = [
 
 Program = Callable[[Any, list[Any]], Awaitable[None]]
 SERVER = Path(__file__).with_name("server.py")
-
-
-class Taped:
-    def __init__(self) -> None:
-        self.tape = Tape()
-
-    def crossing(self, crossing: Crossing) -> None:
-        for name in ("input", "outcome"):
-            packed = msgpack.packb(getattr(crossing, name))
-            setattr(crossing, name, msgpack.unpackb(packed, strict_map_key=False))
-        self.tape.crossings.append(crossing)
-
-    def reads(self, reads: Reads) -> None:
-        self.tape.reads.append(reads)
-
-    def close(self) -> None:
-        """Nothing is on the way."""
 
 
 def run(program: Program, server: Any, reel: Any) -> list[Any]:
@@ -70,7 +53,7 @@ async def _awaited(work: Awaitable[None]) -> None:
 
 
 def record(program: Program, server: Any) -> tuple[list[Any], Tape]:
-    sink = Taped()
+    sink = ListSink()
     recorder = Recorder(sink)
     log = run(program, server, recorder)
     recorder.close()
@@ -137,7 +120,7 @@ class Fork(Reel):
 
     def __init__(self, tape: Tape, first: int) -> None:
         self.player = Player(tape)
-        self.recorder = Recorder(Taped())
+        self.recorder = Recorder(ListSink())
         self.left = first
         self.live: list[str] = []
 

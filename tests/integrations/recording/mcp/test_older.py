@@ -19,7 +19,8 @@ from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import playing
 
-from .runs import SERVER, Taped, record, replay, stdio
+from ....runtime.recording.tape.lists import ListSink
+from .runs import SERVER, record, replay, stdio
 
 
 def test_a_server_in_the_program_is_not_asked_in_a_replay() -> None:
@@ -52,7 +53,7 @@ def test_a_session_that_a_service_keeps_open_is_recorded_where_it_is_used() -> N
     async def program() -> None:
         async with stdio(SERVER)() as (read, write), ClientSession(read, write) as session:
             await session.initialize()
-            sink = Taped()
+            sink = ListSink()
             recorder = Recorder(sink)
             with playing(recorder):
                 first = await session.call_tool("order", {"number": 1})

@@ -10,43 +10,25 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack
 import pydantic
 import pytest
 
 from greenroom.runtime import ReplayError, tool
-from greenroom.runtime.recording.tape.model import Asked, Crossing, Reads, Tape
+from greenroom.runtime.recording.tape.model import Asked, Tape
 from greenroom.runtime.recording.tape.player import Player
 from greenroom.runtime.recording.tape.recorder import Recorder
 from greenroom.runtime.recording.tape.reels import Reel, playing
+
+from ..tape.lists import ListSink
 
 runs: list[str] = []
 """What has really run."""
 
 
-class Taped:
-    """A sink that keeps a tape as it would come back from a disk."""
-
-    def __init__(self) -> None:
-        self.tape = Tape()
-
-    def crossing(self, crossing: Crossing) -> None:
-        for name in ("input", "outcome"):
-            packed = msgpack.packb(getattr(crossing, name))
-            setattr(crossing, name, msgpack.unpackb(packed, strict_map_key=False))
-        self.tape.crossings.append(crossing)
-
-    def reads(self, reads: Reads) -> None:
-        self.tape.reads.append(reads)
-
-    def close(self) -> None:
-        """Nothing is on the way."""
-
-
 def recorded(call: Any) -> tuple[Any, Tape]:
     """Return what a call gives while it is recorded, and its tape."""
     runs.clear()
-    sink = Taped()
+    sink = ListSink()
     recorder = Recorder(sink)
     with playing(recorder):
         value = call()
@@ -258,7 +240,7 @@ class Forked(Reel):
     """A reel that records, and changes what tools are called with as a fork does."""
 
     def __init__(self) -> None:
-        self.recorder = Recorder(Taped())
+        self.recorder = Recorder(ListSink())
         self.arguments: dict[str, Any] = {}
 
     def begin(self, asked: Asked) -> Any:

@@ -1,4 +1,4 @@
-"""A sink that keeps what it gets in lists."""
+"""A sink that keeps what it gets in lists, as it would come back from a disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ class ListSink:
         self.is_closed = False
 
     def crossing(self, crossing: Crossing) -> None:
-        crossing.outcome = msgpack.unpackb(msgpack.packb(crossing.outcome))
+        for name in ("input", "outcome"):
+            packed = msgpack.packb(getattr(crossing, name))
+            setattr(crossing, name, msgpack.unpackb(packed, strict_map_key=False))
         self.tape.crossings.append(crossing)
         self.order.append(crossing.kind)
 
