@@ -1,4 +1,7 @@
-"""`rt.events`: subscribes to events, publishes, links and finds them."""
+"""`rt.events`: subscribes to events, publishes, links and finds them.
+
+The file is long because the class has one method for each operation.
+"""
 
 from __future__ import annotations
 
